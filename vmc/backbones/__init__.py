@@ -9,8 +9,8 @@ is no base class to inherit from. In particular:
   turns its output into ε inside `predict_noise`.
 * The network works on `encode_video(video)`: the pixels themselves for a pixel model, the
   autoencoder's latents, already multiplied by its scaling factor, for a latent one.
-* `unet` stays in eval mode. While a motion is tuned or applied, some of its parameters are exchanged
-  for others of the same name and shape, so a forward pass must read its parameters afresh each time.
+* `unet` stays in eval mode. While a motion is tuned or applied, some of its parameters are
+  exchanged for others of the same name and shape: a forward pass must read them afresh each time.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ class Backbone(Protocol):
         ...
 
     def temporal_qkv(self) -> dict[str, nn.Parameter]:
-        """to_q, to_k and to_v of every temporal attention, named as `unet.named_parameters()` does."""
+        """to_q, to_k and to_v of every temporal attention, under their names within `unet`."""
         ...
 
     def spatial_qkv(self) -> dict[str, nn.Parameter]:
