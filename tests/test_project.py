@@ -42,6 +42,12 @@ def test_public_name_resolves(name):
     assert getattr(vmc, name) is not None
 
 
+def test_modules_need_no_import_of_their_own():
+    command = "import vmc; vmc.motion.frame_residual; vmc.errors.BadInput; print(*dir(vmc))"
+    names = subprocess.check_output([sys.executable, "-c", command], cwd=ROOT, text=True).split()
+    assert {"motion", "sprites", "backbones", "Cascade", "__version__"} <= set(names)
+
+
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         vmc.no_such_name  # noqa: B018

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import nbformat
+
 from notebooks import sync, write_text
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,6 +15,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 RESULTS = {".mp4", ".gif", ".png", ".html"}
 
@@ -36,6 +37,7 @@ def strip(notebook: nbformat.NotebookNode) -> None:
 def execute(path: Path) -> nbformat.NotebookNode:
     """The notebook at `path`, executed in its own folder, with a line of progress a section."""
     notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.kernelspec = KERNEL
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     started = time.perf_counter()
 
@@ -50,7 +52,8 @@ def execute(path: Path) -> nbformat.NotebookNode:
     NotebookClient(
         notebook,
         timeout=None,
-        kernel_name="python3",
+        kernel_name=KERNEL["name"],
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         store_widget_state=False,
         record_timing=False,

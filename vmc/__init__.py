@@ -4,6 +4,7 @@ The names below are imported on first use, so that `import vmc` costs next to no
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 
 __version__ = "0.1.0"
 
@@ -16,22 +17,12 @@ _HOME = {
     "load_video": "video",
     "save_video": "video",
 }
-_MODULES = {
-    "adapter",
-    "backbones",
-    "cascade",
-    "diffusion",
-    "errors",
-    "finetuning",
-    "metrics",
-    "motion",
-    "pretraining",
-    "prompts",
-    "sprites",
-    "video",
-}
 
 __all__ = sorted(["__version__", *_HOME])
+
+
+def _modules() -> set[str]:
+    return {module.name for module in iter_modules(__path__)}
 
 
 def __getattr__(name: str):
@@ -39,10 +30,10 @@ def __getattr__(name: str):
         value = getattr(import_module(f"vmc.{_HOME[name]}"), name)
         globals()[name] = value
         return value
-    if name in _MODULES:
+    if name in _modules():
         return import_module(f"vmc.{name}")
     raise AttributeError(f"module 'vmc' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MODULES})
+    return sorted({*globals(), *_HOME, *_modules()})
