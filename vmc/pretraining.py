@@ -1,0 +1,377 @@
+"""Trains the tiny cascade from nothing, as real video models are made.
+
+First a text-to-image model on single frames, where looks are learned; then its temporal layers,
+which start as the identity, on clips; then the later stages of the cascade, each from its own
+view of the same rendered scenes. Every batch is drawn by a generator seeded with (seed, stage,
+step), so a run that was killed goes on from its last checkpoint exactly as if it had not been.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from vmc.backbones.tiny import Denoiser, TextEncoder
+from vmc.backbones.unet import PixelUNet3D
+from vmc.diffusion import add_noise, velocity
+from vmc.errors import BadInput
+from vmc.sprites import COLOURS, FRAMES, NAMED, PLACES, STYLES, SUBJECTS, random_scene, render
+
+KEYFRAME_TIMES = np.linspace(0, 1, 8)
+CAPTION_DROPOUT = 0.1
+EMA = 0.998
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one stage is trained."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    widths: tuple[int, ...]
+    patch: int
+    in_channels: int = 3  # before space-to-depth: the noisy picture and what is shown beside it
+    noise_levels: bool = False
+    starts_from: str | None = None
+    attends: bool = True
+    temporal_rate: float = 1.5  # learning rates of temporal layers and all others, relative
+    spatial_rate: float = 0.4
+
+
+RECIPES = {
+    "image": Recipe(6000, 32, 1.2e-3, (32, 64, 96), 2, spatial_rate=1.0),
+    "keyframes": Recipe(1600, 8, 1.0e-3, (32, 64, 96), 2, starts_from="image"),
+    "interpolation": Recipe(800, 8, 6e-4, (32, 64, 96), 2, 7, starts_from="keyframes", spatial_rate=1.0),
+    "super_resolution_1": Recipe(1500, 2, 1.5e-3, (32, 64), 4, 6, True, spatial_rate=1.5),
+    "super_resolution_2": Recipe(1500, 1, 1.5e-3, (32, 64), 8, 6, True, spatial_rate=1.5),
+}
+
+
+def vocabulary() -> list[str]:
+    """Every word that a caption of the rendered world can hold, after three special tokens."""
+    plurals = [s if s == "fish" else s + "s" for s in SUBJECTS]
+    glue = ["a", "an", "two", "and", "the", "is", "are", "moving", "thing", "things", "style"]
+    phrases = [*glue, *COLOURS, *SUBJECTS, *plurals, *NAMED, *PLACES, *STYLES]
+    return ["<pad>", "</s>", "<unk>", *dict.fromkeys(w for p in phrases for w in p.split())]
+
+
+def new_text_encoder(width: int = 64) -> TextEncoder:
+    """An untrained T5 encoder and its word-level tokenizer."""
+    words = vocabulary()
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("removed")]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    config = T5Config(
+        vocab_size=len(words), d_model=width, d_kv=16, num_heads=4, d_ff=2 * width, num_layers=2,
+        dropout_rate=0.0, feed_forward_proj="gated-gelu", is_encoder_decoder=False, use_cache=False,
+    )  # fmt: skip
+    return TextEncoder(fast, T5EncoderModel(config))
+
+
+def new_denoiser(recipe: Recipe, text_width: int = 64) -> Denoiser:
+    """An untrained network of a stage's shape, its temporal layers the identity."""
+    attending = len(recipe.widths) - 1
+    unet = PixelUNet3D(
+        in_channels=recipe.in_channels * recipe.patch**2,
+        out_channels=3 * recipe.patch**2,
+        block_out_channels=recipe.widths,
+        layers_per_block=1,
+        attention_head_dim=16,
+        cross_attention_dim=recipe.widths[-1],
+        encoder_hid_dim=text_width,
+        addition_embed_type_num_heads=4,
+        norm_num_groups=8,
+        act_fn="silu",
+        class_embed_type="timestep" if recipe.noise_levels else None,
+        down_block_types=("ResnetDownsampleBlock3D",) + ("SimpleCrossAttnDownBlock3D",) * attending,
+        up_block_types=("SimpleCrossAttnUpBlock3D",) * attending + ("ResnetUpsampleBlock3D",),
+        temporal_dropout=0.0,
+    )
+    unet.zero_temporal_outputs()
+    return Denoiser(unet, recipe.patch)
+
+
+# What a stage is shown: scenes → (clean, condition, noise level); condition channels as in Show-1.
+
+
+def image_batch(scenes, rng, generator):
+    return render(scenes, rng.uniform(0, 1, (len(scenes), 1))), None, None
+
+
+def keyframe_batch(scenes, rng, generator):
+    return render(scenes, np.tile(KEYFRAME_TIMES, (len(scenes), 1))), None, None
+
+
+def interpolation_batch(scenes, rng, generator):
+    """Five consecutive frames, with the blend of both ends and a mask beside them."""
+    start = 4 * rng.integers(0, 7, (len(scenes), 1))
+    clean = render(scenes, (start + np.arange(5)) / (FRAMES - 1))
+    return clean, between_keyframes(clean[:, :, ::4]), None
+
+
+def between_keyframes(ends: Tensor) -> Tensor:
+    """Condition of the interpolation stage: (batch, 3, 2, h, w) ends → (batch, 4, 5, h, w).
+
+    Three channels are the linear blend over the five frames; the last marks the given ends.
+    """
+    blend = F.interpolate(ends, (5, *ends.shape[-2:]), mode="trilinear", align_corners=True)
+    mask = torch.zeros_like(blend[:, :1])
+    mask[:, :, [0, -1]] = 1
+    return torch.cat([blend, mask], dim=1)
+
+
+def super_resolution_batch(size, low_size, frames):
+    """Clips of `frames` frames at `size`, with their noised low-resolution version beside them."""
+
+    def batch(scenes, rng, generator):
+        count = 1 if rng.random() < 0.25 else frames
+        start = rng.integers(0, FRAMES - count + 1, (len(scenes), 1))
+        times = (start + np.arange(count)) / (FRAMES - 1)
+        clean = render(scenes, times, size)
+        low = F.interpolate(clean.flatten(0, 0), (count, *low_size), mode="area")
+        level = torch.randint(0, 400, (len(scenes),), generator=generator)
+        return clean, low_resolution_condition(low, size, level, generator, clean if count > 1 else None), level
+
+    return batch
+
+
+def low_resolution_condition(low, size, level, generator, clean=None):
+    """Low-resolution clip → upsampled bilinearly, noised at `level`; its first frame clean if given."""
+    up = F.interpolate(low, (low.shape[2], *size), mode="trilinear", align_corners=False)
+    noise = torch.randn(up.shape, generator=generator, device=up.device)
+    condition = add_noise(up, noise, level, _schedule(up.device))
+    if clean is not None:
+        condition[:, :, 0] = clean[:, :, 0]
+    return condition
+
+
+def _schedule(device) -> Tensor:
+    from diffusers import DPMSolverMultistepScheduler
+
+    from vmc.backbones.tiny import SCHEDULE
+
+    return DPMSolverMultistepScheduler.from_config(SCHEDULE).alphas_cumprod.float().to(device)
+
+
+BATCHES: dict[str, Callable] = {
+    "image": image_batch,
+    "keyframes": keyframe_batch,
+    "interpolation": interpolation_batch,
+    "super_resolution_1": super_resolution_batch((160, 256), (40, 64), 8),
+    "super_resolution_2": super_resolution_batch((320, 576), (160, 256), 4),
+}
+
+
+def bfloat16_convolutions(network: nn.Module) -> None:
+    """Let every Conv2d compute in bfloat16 and everything else stay in float32.
+
+    On a CPU with bfloat16 instructions this is faster than autocast, under which group norm and
+    attention become the slow part. Weights stay float32.
+    """
+
+    def convolve(self, x, weight, bias):
+        return nn.Conv2d._conv_forward(self, x.bfloat16(), weight.bfloat16(), bias.bfloat16()).float()
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module._conv_forward = convolve.__get__(module)
+
+
+class Pretraining:
+    """One stage's training, as an iterator of `(step, loss)`; saves and resumes by itself."""
+
+    def __init__(
+        self,
+        stage: str,
+        folder: str | Path,
+        steps: int | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+        checkpoint_every: int = 200,
+    ):
+        if stage not in RECIPES:
+            raise BadInput(f"There is no stage {stage!r} to train: choose one of {', '.join(RECIPES)}.")
+        self.stage, self.seed, self.device = stage, seed, torch.device(device)
+        self.recipe = recipe = RECIPES[stage]
+        self.steps = steps or recipe.steps
+        self.folder = Path(folder)
+        self.checkpoint_every = checkpoint_every
+        torch_state = torch.random.get_rng_state()  # module constructors draw from the global state
+        torch.manual_seed(seed)
+        self.text_encoder = new_text_encoder()
+        self.denoiser = new_denoiser(recipe)
+        torch.random.set_rng_state(torch_state)
+        self.denoiser.unet.temporal = stage != "image"
+        self.model = nn.ModuleDict({"denoiser": self.denoiser, "text_encoder": self.text_encoder})
+        if stage != "image":
+            self._start_from(recipe.starts_from)
+            self.text_encoder.requires_grad_(False)
+        self.model.to(self.device)
+        self.ema = {k: p.detach().clone() for k, p in self._parameters()}
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01)
+        self.step = 0
+        if self._checkpoint_path().exists():
+            self._resume()
+        if self.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+            bfloat16_convolutions(self.denoiser)
+
+    def _parameters(self):
+        return [(k, p) for k, p in self.model.named_parameters() if p.requires_grad]
+
+    def _groups(self):
+        temporal = [p for k, p in self._parameters() if ".temp_" in k]
+        others = [p for k, p in self._parameters() if ".temp_" not in k]
+        return [
+            {"params": temporal, "rate": self.recipe.temporal_rate},
+            {"params": others, "rate": self.recipe.spatial_rate},
+        ]
+
+    def rate(self, step: int) -> float:
+        """Warm-up, a plateau, and for the last 40 % of the steps a linear descent to zero."""
+        warm = min(1.0, (step + 1) / 100)
+        return self.recipe.learning_rate * warm * min(1.0, (self.steps - step) / (0.4 * self.steps))
+
+    def _draw(self, step: int):
+        entropy = [self.seed, list(RECIPES).index(self.stage), step]
+        rng = np.random.default_rng(entropy)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        scenes = [random_scene(rng) for _ in range(self.recipe.batch)]
+        shows_motion = self.stage != "image"
+        captions = [
+            "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion) for s in scenes
+        ]
+        clean, condition, level = BATCHES[self.stage](scenes, rng, generator)
+        noise = torch.randn(clean.shape, generator=generator)
+        timestep = torch.randint(0, 1000, (len(scenes),), generator=generator)
+        tensors = (clean, noise, timestep, condition, level)
+        return captions, *(t if t is None else t.to(self.device) for t in tensors)
+
+    def _loss(self, step: int) -> Tensor:
+        captions, clean, noise, timestep, condition, level = self._draw(step)
+        levels = self.denoiser.alphas_cumprod
+        noisy = add_noise(clean, noise, timestep, levels)
+        on_gpu = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
+            text = self.text_encoder(captions)
+            predicted = self.denoiser.velocity(noisy, timestep, text, condition, level)
+        return F.mse_loss(predicted.float(), velocity(clean, noise, timestep, levels))
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        started = time.time()
+        log = self.folder / f"{self.stage}.csv"
+        parameters = [p for _, p in self._parameters()]
+        while self.step < self.steps:
+            loss = self._loss(self.step)
+            self.optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate(self.step) * group["rate"]
+            self.optimizer.step()
+            decay = min(EMA, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.ema.values()), parameters, 1 - decay)
+            self.step += 1
+            with log.open("a", newline="") as file:
+                csv.writer(file).writerow([self.step, f"{loss.item():.6f}", f"{time.time() - started:.1f}"])
+            if self.step % self.checkpoint_every == 0 or self.step == self.steps:
+                self.save()
+            yield self.step, loss.item()
+
+    def _checkpoint_path(self) -> Path:
+        return self.folder / f"{self.stage}.checkpoint.safetensors"
+
+    def save(self) -> None:
+        """Write weights, their running average and the optimizer's moments, in one file."""
+        tensors = {f"ema.{k}": v for k, v in self.ema.items()}
+        tensors |= {f"model.{k}": p.detach() for k, p in self.model.named_parameters()}
+        for k, p in self._parameters():
+            for name in ("exp_avg", "exp_avg_sq"):
+                tensors[f"{name}.{k}"] = self.optimizer.state[p][name]
+        path = self._checkpoint_path()
+        partial = path.with_suffix(".partial")
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        save_file(tensors, partial, {"step": str(self.step), "seed": str(self.seed)})
+        partial.replace(path)
+
+    def _resume(self) -> None:
+        with safe_open(self._checkpoint_path(), "pt", device=str(self.device)) as file:
+            meta = file.metadata()
+            if int(meta["seed"]) != self.seed:
+                raise BadInput(
+                    f"{self._checkpoint_path()} was trained with seed {meta['seed']}, not {self.seed}: "
+                    "use that seed, or another folder."
+                )
+            self.step = int(meta["step"])
+            own = dict(self.model.named_parameters())
+            with torch.no_grad():
+                for k, p in own.items():
+                    p.copy_(file.get_tensor(f"model.{k}"))
+            for k, p in self._parameters():
+                self.ema[k] = file.get_tensor(f"ema.{k}")
+                self.optimizer.state[p] = {
+                    "step": torch.tensor(float(self.step)),
+                    "exp_avg": file.get_tensor(f"exp_avg.{k}"),
+                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{k}"),
+                }
+
+    def _start_from(self, source: str | None) -> None:
+        """Take the text encoder, and what fits of the networks, from an earlier stage's average."""
+        path = self.folder / f"{source or 'image'}.checkpoint.safetensors"
+        if not path.exists():
+            raise BadInput(f"{path} is missing: train the stage {source or 'image'!r} first.")
+        with safe_open(path, "pt") as file:
+            stored = set(file.keys())
+            with torch.no_grad():
+                for k, p in self.model.named_parameters():
+                    key = next((f"{kind}.{k}" for kind in ("ema", "model") if f"{kind}.{k}" in stored), None)
+                    if key is None or (source is None and not k.startswith("text_encoder")):
+                        continue
+                    tensor = file.get_tensor(key)
+                    if source == "image" and ".temp_" in k:
+                        continue
+                    if tensor.shape != p.shape:  # more input channels: the new ones start at zero
+                        p.zero_()
+                        p[:, : tensor.shape[1]] = tensor
+                    else:
+                        p.copy_(tensor)
+
+    def averaged(self) -> nn.ModuleDict:
+        """The model with its averaged weights, in eval mode; training cannot go on in it."""
+        with torch.no_grad():
+            for k, p in self._parameters():
+                p.copy_(self.ema[k])
+        return self.model.eval()
+
+
+def export(folder: str | Path, out: str | Path) -> None:
+    """Write the averaged float16 weights of every trained stage in `from_pretrained` layout."""
+    folder, out = Path(folder), Path(out)
+    index = {}
+    for stage, recipe in RECIPES.items():
+        if not (folder / f"{stage}.checkpoint.safetensors").exists():
+            continue
+        model = Pretraining(stage, folder).averaged()
+        model["denoiser"].unet.half().save_pretrained(out / stage)
+        index[stage] = {"patch": recipe.patch}
+        if stage == "image":
+            model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
+            model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")
+    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
