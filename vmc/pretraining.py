@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from vmc.backbones.tiny import Denoiser, TextEncoder
+from vmc.backbones.tiny import Denoiser, TextEncoder, schedule, sha256
 from vmc.backbones.unet import PixelUNet3D
+from vmc.cascade import between_keyframes, low_resolution_condition
 from vmc.diffusion import add_noise, velocity
 from vmc.errors import BadInput
 from vmc.sprites import COLOURS, FRAMES, NAMED, PLACES, STYLES, SUBJECTS, random_scene, render
@@ -53,7 +54,9 @@ class Recipe:
 RECIPES = {
     "image": Recipe(6000, 32, 1.2e-3, (32, 64, 96), 2, spatial_rate=1.0),
     "keyframes": Recipe(1600, 8, 1.0e-3, (32, 64, 96), 2, starts_from="image"),
-    "interpolation": Recipe(800, 8, 6e-4, (32, 64, 96), 2, 7, starts_from="keyframes", spatial_rate=1.0),
+    "interpolation": Recipe(
+        800, 8, 6e-4, (32, 64, 96), 2, 7, starts_from="keyframes", spatial_rate=1.0
+    ),
     "super_resolution_1": Recipe(1500, 2, 1.5e-3, (32, 64), 4, 6, True, spatial_rate=1.5),
     "super_resolution_2": Recipe(1500, 1, 1.5e-3, (32, 64), 8, 6, True, spatial_rate=1.5),
 }
@@ -74,7 +77,9 @@ def new_text_encoder(width: int = 64) -> TextEncoder:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("removed")]
     )
-    tokenizer.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "$A </s>", special_tokens=[("</s>", 1)]
+    )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     )
@@ -126,17 +131,6 @@ def interpolation_batch(scenes, rng, generator):
     return clean, between_keyframes(clean[:, :, ::4]), None
 
 
-def between_keyframes(ends: Tensor) -> Tensor:
-    """Condition of the interpolation stage: (batch, 3, 2, h, w) ends → (batch, 4, 5, h, w).
-
-    Three channels are the linear blend over the five frames; the last marks the given ends.
-    """
-    blend = F.interpolate(ends, (5, *ends.shape[-2:]), mode="trilinear", align_corners=True)
-    mask = torch.zeros_like(blend[:, :1])
-    mask[:, :, [0, -1]] = 1
-    return torch.cat([blend, mask], dim=1)
-
-
 def super_resolution_batch(size, low_size, frames):
     """Clips of `frames` frames at `size`, with their noised low-resolution version beside them."""
 
@@ -145,29 +139,13 @@ def super_resolution_batch(size, low_size, frames):
         start = rng.integers(0, FRAMES - count + 1, (len(scenes), 1))
         times = (start + np.arange(count)) / (FRAMES - 1)
         clean = render(scenes, times, size)
-        low = F.interpolate(clean.flatten(0, 0), (count, *low_size), mode="area")
+        low = F.interpolate(clean, (count, *low_size), mode="area")
         level = torch.randint(0, 400, (len(scenes),), generator=generator)
-        return clean, low_resolution_condition(low, size, level, generator, clean if count > 1 else None), level
+        noise = torch.randn(clean.shape, generator=generator)
+        first = clean[:, :, 0] if count > 1 else None
+        return clean, low_resolution_condition(low, size, level, noise, schedule(), first), level
 
     return batch
-
-
-def low_resolution_condition(low, size, level, generator, clean=None):
-    """Low-resolution clip → upsampled bilinearly, noised at `level`; its first frame clean if given."""
-    up = F.interpolate(low, (low.shape[2], *size), mode="trilinear", align_corners=False)
-    noise = torch.randn(up.shape, generator=generator, device=up.device)
-    condition = add_noise(up, noise, level, _schedule(up.device))
-    if clean is not None:
-        condition[:, :, 0] = clean[:, :, 0]
-    return condition
-
-
-def _schedule(device) -> Tensor:
-    from diffusers import DPMSolverMultistepScheduler
-
-    from vmc.backbones.tiny import SCHEDULE
-
-    return DPMSolverMultistepScheduler.from_config(SCHEDULE).alphas_cumprod.float().to(device)
 
 
 BATCHES: dict[str, Callable] = {
@@ -175,7 +153,7 @@ BATCHES: dict[str, Callable] = {
     "keyframes": keyframe_batch,
     "interpolation": interpolation_batch,
     "super_resolution_1": super_resolution_batch((160, 256), (40, 64), 8),
-    "super_resolution_2": super_resolution_batch((320, 576), (160, 256), 4),
+    "super_resolution_2": super_resolution_batch((320, 576), (160, 256), 8),
 }
 
 
@@ -187,7 +165,9 @@ def bfloat16_convolutions(network: nn.Module) -> None:
     """
 
     def convolve(self, x, weight, bias):
-        return nn.Conv2d._conv_forward(self, x.bfloat16(), weight.bfloat16(), bias.bfloat16()).float()
+        return nn.Conv2d._conv_forward(
+            self, x.bfloat16(), weight.bfloat16(), bias.bfloat16()
+        ).float()
 
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -207,7 +187,9 @@ class Pretraining:
         checkpoint_every: int = 200,
     ):
         if stage not in RECIPES:
-            raise BadInput(f"There is no stage {stage!r} to train: choose one of {', '.join(RECIPES)}.")
+            raise BadInput(
+                f"There is no stage {stage!r} to train: choose one of {', '.join(RECIPES)}."
+            )
         self.stage, self.seed, self.device = stage, seed, torch.device(device)
         self.recipe = recipe = RECIPES[stage]
         self.steps = steps or recipe.steps
@@ -220,12 +202,17 @@ class Pretraining:
         torch.random.set_rng_state(torch_state)
         self.denoiser.unet.temporal = stage != "image"
         self.model = nn.ModuleDict({"denoiser": self.denoiser, "text_encoder": self.text_encoder})
-        if stage != "image":
+        if stage == "image":
+            for name, parameter in self.denoiser.named_parameters():
+                parameter.requires_grad_(".temp_" not in name)
+        else:
             self._start_from(recipe.starts_from)
             self.text_encoder.requires_grad_(False)
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
-        self.optimizer = torch.optim.AdamW(self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(
+            self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
+        )
         self.step = 0
         if self._checkpoint_path().exists():
             self._resume()
@@ -255,7 +242,8 @@ class Pretraining:
         scenes = [random_scene(rng) for _ in range(self.recipe.batch)]
         shows_motion = self.stage != "image"
         captions = [
-            "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion) for s in scenes
+            "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion)
+            for s in scenes
         ]
         clean, condition, level = BATCHES[self.stage](scenes, rng, generator)
         noise = torch.randn(clean.shape, generator=generator)
@@ -290,7 +278,9 @@ class Pretraining:
                 torch._foreach_lerp_(list(self.ema.values()), parameters, 1 - decay)
             self.step += 1
             with log.open("a", newline="") as file:
-                csv.writer(file).writerow([self.step, f"{loss.item():.6f}", f"{time.time() - started:.1f}"])
+                csv.writer(file).writerow(
+                    [self.step, f"{loss.item():.6f}", f"{time.time() - started:.1f}"]
+                )
             if self.step % self.checkpoint_every == 0 or self.step == self.steps:
                 self.save()
             yield self.step, loss.item()
@@ -341,7 +331,10 @@ class Pretraining:
             stored = set(file.keys())
             with torch.no_grad():
                 for k, p in self.model.named_parameters():
-                    key = next((f"{kind}.{k}" for kind in ("ema", "model") if f"{kind}.{k}" in stored), None)
+                    key = next(
+                        (f"{kind}.{k}" for kind in ("ema", "model") if f"{kind}.{k}" in stored),
+                        None,
+                    )
                     if key is None or (source is None and not k.startswith("text_encoder")):
                         continue
                     tensor = file.get_tensor(key)
@@ -374,4 +367,9 @@ def export(folder: str | Path, out: str | Path) -> None:
         if stage == "image":
             model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
             model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")
-    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    files = sorted(f for f in out.rglob("*") if f.suffix in (".safetensors", ".json"))
+    hashes = {
+        f.relative_to(out).as_posix(): sha256(f) for f in files if f.name != "model_index.json"
+    }
+    text = json.dumps({"stages": index, "sha256": hashes}, indent=2) + "\n"
+    (out / "model_index.json").write_text(text)

@@ -6,18 +6,22 @@ boundary, so that everything outside works on pixels and on the paper's ε.
 """
 
 import difflib
+import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from diffusers import DPMSolverMultistepScheduler
 from jaxtyping import Float, Int
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerFast, T5EncoderModel
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from vmc.backbones import fingerprint
 from vmc.backbones.unet import PixelUNet3D
+from vmc.cascade import Cascade, Interpolation, SuperResolution
 from vmc.diffusion import noise_from_velocity
 from vmc.errors import BadInput
 
@@ -31,9 +35,16 @@ SCHEDULE = {
     "prediction_type": "epsilon",
     "algorithm_type": "dpmsolver++",
     "solver_order": 2,
-    "thresholding": False,
+    "thresholding": True,
+    "sample_max_value": 1.0,  # Show-1's is 1.5; 1.0 clips the estimate of x_0 to [-1, 1]
     "final_sigmas_type": "zero",
 }
+
+
+@lru_cache(maxsize=1)
+def schedule() -> Float[Tensor, "1000"]:
+    """ᾱ_t of every stage."""
+    return DPMSolverMultistepScheduler.from_config(SCHEDULE).alphas_cumprod.float()
 
 
 class Denoiser(nn.Module):
@@ -43,8 +54,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.unet = unet
         self.patch = patch
-        schedule = DPMSolverMultistepScheduler.from_config(SCHEDULE)
-        self.register_buffer("alphas_cumprod", schedule.alphas_cumprod.float(), persistent=False)
+        self.register_buffer("alphas_cumprod", schedule().clone(), persistent=False)
 
     def velocity(
         self,
@@ -83,7 +93,11 @@ class TextEncoder(nn.Module):
         unknown = [w for w in words if w not in known]
         if unknown:
             near = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.5)
-            listed = f"the nearest are {', '.join(near)}" if near else f"it knows {', '.join(sorted(known))}"
+            listed = (
+                f"the nearest are {', '.join(near)}"
+                if near
+                else f"it knows {', '.join(sorted(known))}"
+            )
             raise BadInput(
                 f"The tiny model does not know the word{'s' * (len(unknown) > 1)} "
                 f"{', '.join(map(repr, unknown))} in {prompt!r}: {listed}."
@@ -165,14 +179,76 @@ class TinyBackbone:
         }
 
 
-def load_denoiser(folder: str | Path, name: str) -> Denoiser:
-    """One stage of a tiny cascade from its folder."""
-    index = json.loads((Path(folder) / "model_index.json").read_text())
-    unet = PixelUNet3D.from_pretrained(Path(folder) / name, torch_dtype=torch.float32)
-    return Denoiser(unet, index[name]["patch"])
+def load_denoiser(folder: Path, name: str) -> Denoiser:
+    """One network of a tiny cascade from its folder."""
+    index = read_index(folder)
+    if name not in index["stages"]:
+        raise BadInput(f"{folder} holds no stage {name!r}: only {', '.join(index['stages'])}.")
+    unet = PixelUNet3D.from_config(PixelUNet3D.load_config(folder / name))
+    unet.load_state_dict(load_file(folder / name / "diffusion_pytorch_model.safetensors"))
+    return Denoiser(unet, index["stages"][name]["patch"])
 
 
-def load_text_encoder(folder: str | Path) -> TextEncoder:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(Path(folder) / "tokenizer")
-    t5 = T5EncoderModel.from_pretrained(Path(folder) / "text_encoder", dtype=torch.float32)
+def load_text_encoder(folder: Path) -> TextEncoder:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+    t5 = T5EncoderModel(T5Config.from_pretrained(folder / "text_encoder"))
+    weights = load_file(folder / "text_encoder" / "model.safetensors")
+    t5.load_state_dict(weights, strict=False)  # the file holds tied embeddings only once
     return TextEncoder(tokenizer, t5)
+
+
+def load_backbone(folder: str | Path = WEIGHTS, stage: str = "keyframes") -> TinyBackbone:
+    """The keyframe model; or, with stage="image", the text-to-image model that it grew from."""
+    folder = Path(folder)
+    backbone = TinyBackbone(load_denoiser(folder, stage), load_text_encoder(folder))
+    backbone.unet.temporal = stage != "image"
+    return backbone
+
+
+def load_cascade(name: str | Path, device: torch.device, dtype: torch.dtype) -> Cascade:
+    """A whole tiny cascade: the shipped one ("tiny"), or a folder in the same layout."""
+    folder = WEIGHTS if name == "tiny" else Path(name)
+    base = load_backbone(folder)
+    interpolation = Interpolation(load_denoiser(folder, "interpolation"), base.sampler)
+    stages = (("super_resolution_1", (160, 256)), ("super_resolution_2", (320, 576)))
+    super_resolution = tuple(
+        SuperResolution(load_denoiser(folder, stage), base.sampler, size) for stage, size in stages
+    )
+    base.text_encoder.to(device)
+    for network in (base.denoiser, interpolation.denoiser, *(s.denoiser for s in super_resolution)):
+        network.eval().requires_grad_(False).to(device)
+        if dtype != torch.float32:
+            network.unet.to(dtype)
+    return Cascade(base, interpolation, super_resolution)
+
+
+def read_index(folder: Path) -> dict:
+    """`model_index.json`, after every file that it lists was found and its hash compared."""
+    path = folder / "model_index.json"
+    if not path.is_file():
+        raise BadInput(
+            f'There is no cascade at {folder} (no model_index.json): ask for "tiny", or for a '
+            "folder that `vmc pretrain` wrote; if this is the installed package, reinstall it."
+        )
+    index = json.loads(path.read_text())
+    for file, expected in index["sha256"].items():
+        if not (folder / file).is_file():
+            raise BadInput(f"The weights at {folder} lack {file}: copy or install them again.")
+        if sha256(folder / file) != expected:
+            raise BadInput(
+                f"{folder / file} is not the file that {path.name} lists (its SHA-256 differs): it "
+                "was altered or damaged, so copy or install it again."
+            )
+    return index
+
+
+@lru_cache
+def _sha256(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file; computed once for as long as the file does not change."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)

@@ -1,0 +1,319 @@
+"""Keyframes → interpolation → super-resolution: from a prompt to a finished video (Sec. 3.3).
+
+The stages and their windows are Show-1's. Only the keyframe stage is ever tuned; the others turn
+its eight small pictures into 29 large ones and stay as they are.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from vmc.backbones import Backbone
+from vmc.diffusion import add_noise, guided
+from vmc.errors import BadInput
+
+UNTIL = ("keyframes", "interpolated", "video")
+OnStep = Callable[[str, int, int, Tensor], None]
+"""Called as on_step(stage, number, total, current latent) after every sampling step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """What the stages made of one prompt; a stage that was not asked for is None."""
+
+    prompt: str
+    keyframes: Float[Tensor, "3 8 40 64"]
+    interpolated: Float[Tensor, "3 29 40 64"] | None = None
+    enlarged: Float[Tensor, "3 29 160 256"] | None = None
+    video: Float[Tensor, "3 29 320 576"] | None = None
+
+
+def sample(
+    predict_noise: Callable[[Tensor, int], Tensor],
+    scheduler,
+    latents: Float[Tensor, "batch channel frame height width"],
+    steps: int,
+    on_step: Callable[[int, int, Tensor], None] | None = None,
+) -> Float[Tensor, "batch channel frame height width"]:
+    """Denoise `latents` along a diffusers scheduler.
+
+    Frames are folded into the batch for the scheduler, so that its thresholding is per frame, as
+    in Show-1.
+    """
+    batch = len(latents)
+    scheduler.set_timesteps(steps)
+    for number, timestep in enumerate(scheduler.timesteps, start=1):
+        noise = predict_noise(latents, int(timestep))
+        folded = (x.transpose(1, 2).flatten(0, 1) for x in (noise, latents))
+        stepped = scheduler.step(next(folded), timestep, next(folded)).prev_sample
+        latents = stepped.unflatten(0, (batch, -1)).transpose(1, 2)
+        if on_step is not None:
+            on_step(number, steps, latents)
+    return latents
+
+
+def between_keyframes(
+    ends: Float[Tensor, "window 3 2 height width"],
+) -> Float[Tensor, "window 4 5 height width"]:
+    """What the interpolation stage is shown beside the noise.
+
+    Three channels blend both ends linearly over the five frames; the fourth marks the given ends.
+    """
+    blend = F.interpolate(ends, (5, *ends.shape[-2:]), mode="trilinear", align_corners=True)
+    mask = torch.zeros_like(blend[:, :1])
+    mask[:, :, [0, -1]] = 1
+    return torch.cat([blend, mask], dim=1)
+
+
+def low_resolution_condition(
+    low: Float[Tensor, "batch 3 frame h w"],
+    size: tuple[int, int],
+    level: Int[Tensor, "batch"],
+    noise: Float[Tensor, "batch 3 frame height width"],
+    alphas_cumprod: Float[Tensor, "T"],
+    first: Float[Tensor, "batch 3 height width"] | None = None,
+) -> Float[Tensor, "batch 3 frame height width"]:
+    """What a super-resolution stage is shown: enlarged, noised at `level`, the first frame clean.
+
+    The noise keeps the stage from trusting every blemish of its input. `first` is a frame that is
+    already sharp, from which the others take their looks; without it there is only the low one.
+    """
+    frames = low.transpose(1, 2).flatten(0, 1)
+    large = F.interpolate(frames, size, mode="bilinear", align_corners=False)
+    large = large.unflatten(0, (len(low), -1)).transpose(1, 2)
+    condition = add_noise(large, noise, level, alphas_cumprod)
+    if first is not None:
+        condition[:, :, 0] = first
+    return condition
+
+
+@dataclass
+class Interpolation:
+    """Eight keyframes → 29 frames: seven windows of five, conditioned on both ends."""
+
+    denoiser: torch.nn.Module
+    sampler: Callable[[], object]
+    steps: int = 8
+    guidance_scale: float = 1.0
+
+    def __call__(self, keyframes, text, unconditional, generator, on_step=None):
+        """(3, 8, h, w) keyframes → (3, 29, h, w). All windows start from the same noise."""
+        frames = keyframes.transpose(0, 1)
+        ends = torch.stack([frames[:-1], frames[1:]], dim=2)
+        condition = between_keyframes(ends)
+        windows = len(ends)
+        noise = torch.randn((1, 3, 5, *keyframes.shape[-2:]), generator=generator)
+        noise = noise.to(keyframes).expand(windows, -1, -1, -1, -1)
+        predict = _predictor(self.denoiser, text, unconditional, self.guidance_scale, condition)
+        made = sample(predict, self.sampler(), noise, self.steps, on_step).clamp(-1, 1)
+        starts = made[:, :, :4].transpose(0, 1).flatten(1, 2)
+        return torch.cat([starts, made[-1][:, 4:]], dim=1)
+
+
+@dataclass
+class SuperResolution:
+    """Enlarges a clip: windows of eight frames, each but the first starting from a sharp frame."""
+
+    denoiser: torch.nn.Module
+    sampler: Callable[[], object]
+    size: tuple[int, int]
+    steps: int = 5
+    guidance_scale: float = 1.0
+    noise_level: int = 100
+    window: int = 8
+
+    def __call__(self, clip, text, unconditional, generator, on_step=None):
+        """(3, frame, h, w) → (3, frame, *size). Every window starts from the same noise."""
+        shape = (1, 3, self.window, *self.size)
+        start = torch.randn(shape, generator=generator).to(clip)
+        grain = torch.randn(shape, generator=generator).to(clip)
+        level = torch.tensor([self.noise_level], device=clip.device)
+
+        def enlarge(low, first):
+            count = low.shape[1]
+            condition = low_resolution_condition(
+                low[None],
+                self.size,
+                level,
+                grain[:, :, :count],
+                self.denoiser.alphas_cumprod,
+                first,
+            )
+            predict = _predictor(
+                self.denoiser, text, unconditional, self.guidance_scale, condition, level
+            )
+            return sample(predict, self.sampler(), start[:, :, :count], self.steps, on_step)[0]
+
+        frames = [enlarge(clip[:, :1], None).clamp(-1, 1)]
+        for begin in range(0, clip.shape[1] - 1, self.window - 1):
+            part = enlarge(clip[:, begin : begin + self.window], frames[-1][:, -1][None])
+            frames.append(part[:, 1:].clamp(-1, 1))
+        return torch.cat(frames, dim=1)
+
+
+def _predictor(denoiser, text, unconditional, scale, condition, level=None):
+    """ε with classifier-free guidance, the one prompt shared by all windows of a batch."""
+
+    def once(noisy, timestep, words):
+        return denoiser(noisy, timestep, words.expand(len(noisy), -1, -1), condition, level)
+
+    if scale == 1:
+        return lambda noisy, timestep: once(noisy, timestep, text)
+    return lambda noisy, timestep: guided(
+        once(noisy, timestep, unconditional), once(noisy, timestep, text), scale
+    )
+
+
+class Cascade:
+    """A text-to-video cascade: a keyframe `base`, and the stages that finish its work.
+
+    `base` is what VMC tunes. A cascade of a single-stage backbone has no later stages, and makes
+    keyframes only.
+    """
+
+    def __init__(
+        self,
+        base: Backbone,
+        interpolation: Interpolation | None = None,
+        super_resolution: tuple[SuperResolution, ...] = (),
+    ):
+        self.base = base
+        self.interpolation = interpolation
+        self.super_resolution = super_resolution
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = "tiny", device: str | None = None, dtype: torch.dtype | None = None
+    ) -> "Cascade":
+        """Load a cascade: "tiny", which comes with the package, or a folder in its layout.
+
+        `device` is "cuda" or "cpu" (the GPU where there is one, if None); `dtype` is what the
+        networks compute in (float32 if None). Raises `BadInput` for an unknown name, missing or
+        altered weights, or a device that is not there.
+        """
+        from vmc.backbones.tiny import load_cascade
+
+        return load_cascade(name, checked_device(device), dtype or torch.float32)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: str | list[str],
+        adapter=None,
+        inverted: Float[Tensor, "1 channel frame h w"] | None = None,
+        seed: int = 0,
+        guidance_scale: float | None = None,
+        steps: int | None = None,
+        until: str = "video",
+        on_step: OnStep | None = None,
+    ) -> Generated | list[Generated]:
+        """Make a video of each prompt (several prompts share the work of the keyframe stage).
+
+        Arguments:
+            adapter: a `MotionAdapter` that gives the motion; None is the model as it was.
+            inverted: noise from `vmc.invert`, to start from in place of random noise.
+            seed: of the noise; every prompt of a list starts from the same.
+            guidance_scale: of the keyframe stage; 1 is none, the backbone's own if None.
+            steps: sampling steps of the keyframe stage; the backbone's own if None.
+            until: the last stage to run, "keyframes", "interpolated" or "video".
+            on_step: called after every step, with the stage's name.
+        Returns:
+            A `Generated`, or a list of them for a list of prompts.
+        Raises:
+            BadInput: an empty or unreadable prompt, steps < 1, a stage that is not there.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        self._check(prompts, steps, until)
+        base = self.base
+        scale = base.guidance_scale if guidance_scale is None else guidance_scale
+        generator = torch.Generator().manual_seed(seed)
+        text, unconditional = base.encode_text(prompts), base.encode_text([""])
+
+        def predict(noisy, timestep):
+            if scale == 1:
+                return base.predict_noise(noisy, timestep, text)
+            both = torch.cat([unconditional.expand_as(text), text])
+            return guided(
+                *base.predict_noise(noisy.repeat(2, 1, 1, 1, 1), timestep, both).chunk(2), scale
+            )
+
+        start = self._start(inverted, generator).expand(len(prompts), -1, -1, -1, -1)
+        with adapter.applied(base) if adapter is not None else nullcontext():
+            latents = sample(
+                predict,
+                base.sampler(),
+                start,
+                steps or base.sampling_steps,
+                _named(on_step, "keyframes"),
+            )
+        keyframes = base.decode_video(latents).clamp(-1, 1)
+        results = [
+            self._finish(p, k, text[i : i + 1], unconditional, generator, until, on_step)
+            for i, (p, k) in enumerate(zip(prompts, keyframes, strict=True))
+        ]
+        return results[0] if isinstance(prompt, str) else results
+
+    def _check(self, prompts, steps, until):
+        if not prompts or not all(isinstance(p, str) and p.strip() for p in prompts):
+            raise BadInput(
+                'The prompt is empty: say what to show, such as "a blue star is moving".'
+            )
+        if steps is not None and steps < 1:
+            raise BadInput(f"Sampling needs at least one step, not {steps}: ask for 20 or so.")
+        if until not in UNTIL:
+            raise BadInput(f"There is no stage {until!r}: choose one of {', '.join(UNTIL)}.")
+        if until != "keyframes" and self.interpolation is None:
+            raise BadInput(
+                f'The backbone {self.base.name!r} makes keyframes only: pass until="keyframes".'
+            )
+
+    def _start(self, inverted, generator):
+        blank = torch.zeros((1, 3, self.base.frames, *self.base.size), device=self.base.device)
+        shape = self.base.encode_video(blank).shape
+        if inverted is None:
+            return torch.randn(shape, generator=generator).to(self.base.device)
+        if inverted.shape != shape:
+            raise BadInput(
+                f"The inverted noise has shape {tuple(inverted.shape)}, but this cascade starts "
+                f"from {tuple(shape)}: make it with vmc.invert on the same cascade."
+            )
+        return inverted.to(self.base.device, torch.float32)
+
+    def _finish(self, prompt, keyframes, text, unconditional, generator, until, on_step):
+        """Run the later stages on one prompt's keyframes."""
+        if until == "keyframes":
+            return Generated(prompt, keyframes)
+        words = (text, unconditional, generator)
+        interpolated = self.interpolation(keyframes, *words, _named(on_step, "interpolation"))
+        if until == "interpolated":
+            return Generated(prompt, keyframes, interpolated)
+        sizes = [interpolated]
+        for stage in self.super_resolution:
+            name = f"super-resolution {stage.size[0]}×{stage.size[1]}"
+            sizes.append(stage(sizes[-1], *words, _named(on_step, name)))
+        return Generated(prompt, keyframes, *(clip.cpu() for clip in sizes))
+
+
+def _named(on_step: OnStep | None, stage: str):
+    if on_step is None:
+        return None
+    return lambda number, total, latents: on_step(stage, number, total, latents)
+
+
+def checked_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or the best there is; `BadInput` if it is not there."""
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise BadInput(f'{device!r} is not a device: use "cpu" or "cuda".') from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise BadInput('The device "cuda" was asked for, but no CUDA GPU is visible: use "cpu".')
+    return device
