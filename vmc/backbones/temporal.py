@@ -1,10 +1,10 @@
 """Show-1's two temporal layers, arranged so that a CPU computes them well.
 
 Both are diffusers' own modules under their own parameter names, and both compute the same
-function. What differs is the order of the axes. Frames arrive folded into the batch, so a clip is
-(batch·frame, channel, height, width); in channels-last memory that is already (batch, frame,
-pixel, channel), every linear layer can run on it in place, and only two things look across frames:
-the (3, 1, 1) convolution and the frame-by-frame attention.
+function. What differs is the order of the axes. Frames arrive folded into the batch, as (batch·
+frame, channel, height, width), and most of what the layers do (norms, linear maps) does not care
+where frames and pixels stand. Only two things look across frames, the (3, 1, 1) convolution and
+the frame-by-frame attention, and each is written here for long contiguous axes.
 """
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 def _by_pixel(frames: Tensor, num_frames: int) -> Tensor:
-    """(batch·frame, channel, height, width) as (batch, channel, frame, pixel); no copy if channels-last."""
+    """(batch·frame, channel, height, width) as (batch, channel, frame, pixel)."""
     folded, channel, height, width = frames.shape
     by_frame = frames.reshape(folded // num_frames, num_frames, channel, height * width)
     return by_frame.transpose(1, 2)
@@ -47,20 +47,28 @@ Heads = Float[Tensor, "batch frame pixel head width"]
 
 
 def _attend(query: Heads, key: Heads, value: Heads, scale: float) -> Heads:
-    query, key, value = (x.permute(0, 2, 3, 1, 4) for x in (query, key, value))
-    return F.scaled_dot_product_attention(query, key, value, scale=scale).permute(0, 3, 1, 2, 4)
+    batch = query.shape[0]
+    query, key, value = (
+        x.transpose(1, 2).flatten(0, 1).transpose(1, 2) for x in (query, key, value)
+    )
+    mixed = F.scaled_dot_product_attention(query, key, value, scale=scale)
+    return mixed.transpose(1, 2).unflatten(0, (batch, -1)).transpose(1, 2)
 
 
 def _attend_by_broadcasting(query: Heads, key: Heads, value: Heads, scale: float) -> Heads:
-    """The same function; (pixel, head) pairs are the long contiguous axis of every operation."""
+    """The same function, with all (pixel, head) pairs as one long contiguous axis.
+
+    One query frame at a time, so that what lies between the two products stays in the cache.
+    """
     pixels, heads = query.shape[2:4]
     query, key, value = (
         x.flatten(2, 3).transpose(2, 3).contiguous() for x in (query * scale, key, value)
     )
-    scores = (query.unsqueeze(2) * key.unsqueeze(1)).sum(3)
-    weights = scores.softmax(dim=2)
-    mixed = (weights.unsqueeze(3) * value.unsqueeze(1)).sum(2)
-    return mixed.transpose(2, 3).unflatten(2, (pixels, heads))
+    mixed = []
+    for frame in query.split(1, dim=1):
+        weights = (frame * key).sum(2).softmax(1)
+        mixed.append((weights.unsqueeze(2) * value).sum(1))
+    return torch.stack(mixed, 1).transpose(2, 3).unflatten(2, (pixels, heads))
 
 
 class FrameAttention:

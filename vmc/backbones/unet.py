@@ -6,16 +6,17 @@ the two temporal layers of `vmc.backbones.temporal` see more than one of them. C
 arguments and state-dict names are the published ones, so published weights load unchanged.
 """
 
+from collections.abc import Sequence
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.activations import get_activation
-from diffusers.models.attention_processor import Attention, AttnAddedKVProcessor2_0
 from diffusers.models.embeddings import TextTimeEmbedding, TimestepEmbedding, Timesteps
 from diffusers.models.modeling_utils import ModelMixin
-from diffusers.models.resnet import ResnetBlock2D
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vmc.backbones.stages import DownStage, MiddleStage, UpStage
 from vmc.backbones.temporal import TemporalConvolution, TemporalTransformer, zero_output
 from vmc.errors import BadInput
 
@@ -44,110 +45,6 @@ FIXED = {
 ALIASES = {"out_scale": "resnet_out_scale_factor", "skip_time_act": "resnet_skip_time_act"}
 
 
-class Stage(nn.Module):
-    """The layers of one resolution.
-
-    Layer j is a residual block and a temporal convolution, then, for the first
-    `num_attentions` layers, a spatial attention (to pixels and text) and a temporal transformer.
-    """
-
-    gradient_checkpointing = False
-
-    def __init__(
-        self,
-        in_channels: list[int],
-        channels: int,
-        num_attentions: int,
-        *,
-        resnet: dict,
-        head_dim: int,
-        text_dim: int,
-        cross_attention_norm: str | None,
-        temporal_dropout: float,
-        resample: str | None = None,
-    ):
-        super().__init__()
-        groups = resnet["groups"]
-        self.resnets = nn.ModuleList(
-            ResnetBlock2D(in_channels=width, out_channels=channels, **resnet)
-            for width in in_channels
-        )
-        self.temp_convs = nn.ModuleList(
-            TemporalConvolution(channels, channels, dropout=temporal_dropout) for _ in in_channels
-        )
-        if num_attentions:
-            self.attentions = nn.ModuleList(
-                Attention(
-                    query_dim=channels,
-                    cross_attention_dim=channels,
-                    heads=channels // head_dim,
-                    dim_head=head_dim,
-                    added_kv_proj_dim=text_dim,
-                    norm_num_groups=groups,
-                    bias=True,
-                    upcast_softmax=True,
-                    cross_attention_norm=cross_attention_norm,
-                    processor=AttnAddedKVProcessor2_0(),
-                )
-                for _ in range(num_attentions)
-            )
-            # Published quirk: `attention_head_dim` is the number of heads here, not their width.
-            self.temp_attentions = nn.ModuleList(
-                TemporalTransformer(channels, heads=head_dim, norm_num_groups=groups)
-                for _ in range(num_attentions)
-            )
-        self.num_attentions = num_attentions
-        if resample:
-            sampler = ResnetBlock2D(in_channels=channels, **{resample: True}, **resnet)
-            setattr(self, f"{resample}samplers", nn.ModuleList([sampler]))
-
-    def layer(self, j: int, hidden: Tensor, emb: Tensor, text: Tensor, frames: int | None) -> Tensor:
-        hidden = self.resnets[j](hidden, emb)
-        if frames:
-            hidden = self.temp_convs[j](hidden, frames)
-        if j < self.num_attentions:
-            hidden = self.attentions[j](hidden, encoder_hidden_states=text)
-            if frames:
-                hidden = self.temp_attentions[j](hidden, frames)
-        return hidden
-
-    def run_layer(self, j: int, hidden: Tensor, emb: Tensor, text: Tensor, frames: int | None):
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return self._gradient_checkpointing_func(self.layer, j, hidden, emb, text, frames)
-        return self.layer(j, hidden, emb, text, frames)
-
-
-class DownStage(Stage):
-    def forward(self, hidden, emb, text, frames):
-        """Return the output and the skips: the output of every layer and of the downsampling."""
-        skips = []
-        for j in range(len(self.resnets)):
-            hidden = self.run_layer(j, hidden, emb, text, frames)
-            skips.append(hidden)
-        if hasattr(self, "downsamplers"):
-            hidden = self.downsamplers[0](hidden, emb)
-            skips.append(hidden)
-        return hidden, skips
-
-
-class MiddleStage(Stage):
-    def forward(self, hidden, emb, text, frames):
-        for j in range(len(self.resnets)):
-            hidden = self.run_layer(j, hidden, emb, text, frames)
-        return hidden
-
-
-class UpStage(Stage):
-    def forward(self, hidden, skips, emb, text, frames):
-        """Consumes its skips from the end of the list `skips`."""
-        for j in range(len(self.resnets)):
-            hidden = torch.cat([hidden, skips.pop()], dim=1)
-            hidden = self.run_layer(j, hidden, emb, text, frames)
-        if hasattr(self, "upsamplers"):
-            hidden = self.upsamplers[0](hidden, emb)
-        return hidden
-
-
 def _per_stage(value, stages: int, name: str) -> list:
     values = [value] * stages if isinstance(value, int) else list(value)
     if len(values) != stages:
@@ -156,6 +53,17 @@ def _per_stage(value, stages: int, name: str) -> list:
             "give one number, or one for each of block_out_channels."
         )
     return values
+
+
+def _attends(block_types, way: str, stages: int) -> list[bool]:
+    """Which stages on the way Down or Up attend to pixels and text."""
+    known = [f"Resnet{way}sampleBlock3D", f"SimpleCrossAttn{way}Block3D"]
+    if len(block_types) != stages or not set(block_types) <= set(known):
+        raise BadInput(
+            f"{way.lower()}_block_types is {list(block_types)}; give one of {' and '.join(known)} "
+            f"for each of the {stages} block_out_channels."
+        )
+    return [kind == known[1] for kind in block_types]
 
 
 class PixelUNet3D(ModelMixin, ConfigMixin):
@@ -176,13 +84,13 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
         sample_size: int | None = None,
         in_channels: int = 3,
         out_channels: int = 6,
-        down_block_types: tuple[str, ...] = ("ResnetDownsampleBlock3D",)
+        down_block_types: Sequence[str] = ("ResnetDownsampleBlock3D",)
         + ("SimpleCrossAttnDownBlock3D",) * 3,
-        up_block_types: tuple[str, ...] = ("SimpleCrossAttnUpBlock3D",) * 3
+        up_block_types: Sequence[str] = ("SimpleCrossAttnUpBlock3D",) * 3
         + ("ResnetUpsampleBlock3D",),
-        block_out_channels: tuple[int, ...] = (320, 640, 960, 1280),
-        layers_per_block: int | tuple[int, ...] = 3,
-        attention_head_dim: int | tuple[int, ...] = 64,
+        block_out_channels: Sequence[int] = (320, 640, 960, 1280),
+        layers_per_block: int | Sequence[int] = 3,
+        attention_head_dim: int | Sequence[int] = 64,
         cross_attention_dim: int = 1280,
         cross_attention_norm: str | None = "group_norm",
         encoder_hid_dim: int = 4096,
@@ -193,15 +101,15 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
         act_fn: str = "gelu",
         norm_num_groups: int = 32,
         norm_eps: float = 1e-5,
-        dropout: float = 0.0,
+        dropout: int | float = 0.0,
         flip_sin_to_cos: bool = True,
         freq_shift: int = 0,
         time_embedding_act_fn: str | None = None,
         resnet_time_scale_shift: str = "scale_shift",
         resnet_skip_time_act: bool = False,
-        resnet_out_scale_factor: float = 1.0,
-        mid_block_scale_factor: float = 1.0,
-        temporal_dropout: float = 0.1,
+        resnet_out_scale_factor: int | float = 1.0,
+        mid_block_scale_factor: int | float = 1.0,
+        temporal_dropout: int | float = 0.1,
         **kwargs,
     ):
         super().__init__()
@@ -222,8 +130,8 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
         depth = len(widths)
         layers = _per_stage(layers_per_block, depth, "layers_per_block")
         head_dims = _per_stage(attention_head_dim, depth, "attention_head_dim")
-        attends_down = [kind == "SimpleCrossAttnDownBlock3D" for kind in down_block_types]
-        attends_up = [kind == "SimpleCrossAttnUpBlock3D" for kind in up_block_types]
+        attends_down = _attends(down_block_types, "Down", depth)
+        attends_up = _attends(up_block_types, "Up", depth)
 
         emb_dim = 4 * widths[0]
         self.conv_in = nn.Conv2d(in_channels, widths[0], 3, padding=1)
@@ -237,7 +145,8 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
             self.add_embedding = TextTimeEmbedding(
                 encoder_hid_dim, emb_dim, num_heads=addition_embed_type_num_heads
             )
-        self.time_embed_act = get_activation(time_embedding_act_fn) if time_embedding_act_fn else None
+        if time_embedding_act_fn:
+            self.time_embed_act = get_activation(time_embedding_act_fn)
 
         resnet = dict(
             temb_channels=emb_dim,
@@ -257,7 +166,7 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
 
         skips = [widths[0]]
         self.down_blocks = nn.ModuleList()
-        for i, (width, count) in enumerate(zip(widths, layers)):
+        for i, (width, count) in enumerate(zip(widths, layers, strict=True)):
             last = i == depth - 1
             self.down_blocks.append(
                 DownStage(
@@ -283,7 +192,7 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
 
         self.up_blocks = nn.ModuleList()
         hidden = widths[-1]
-        for i, (width, count) in enumerate(zip(widths[::-1], layers[::-1])):
+        for i, (width, count) in enumerate(zip(widths[::-1], layers[::-1], strict=True)):
             inputs = [hidden] + [width] * count
             self.up_blocks.append(
                 UpStage(
@@ -318,10 +227,17 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
     ) -> Float[Tensor, "batch out_channel frame height width"]:
         """Predict the noise (first half of the channels) and, if trained, its variance (second).
 
-        `timestep` is in [0, 1000). `class_labels` is the noise level of the conditioning image,
-        required if and only if the model has a class embedding.
+        `timestep` is in [0, 1000). Models with a class embedding need `class_labels`, the noise
+        level of the conditioning image; others ignore it. Height and width are multiples of
+        2^(resolutions − 1). Raises `BadInput` otherwise.
         """
-        batch, _, frames = sample.shape[:3]
+        batch, _, frames, *size = sample.shape
+        coarsest = 2 ** (len(self.down_blocks) - 1)
+        if any(side % coarsest for side in size):
+            raise BadInput(
+                f"Frames of {size[0]}×{size[1]} cannot be halved {len(self.down_blocks) - 1} "
+                f"times; height and width must be multiples of {coarsest}."
+            )
         emb = self.time_embedding(self._sinusoids(timestep, sample))
         if hasattr(self, "class_embedding"):
             if class_labels is None:
@@ -330,7 +246,7 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
         text = encoder_hidden_states
         if hasattr(self, "add_embedding"):
             emb = emb + self.add_embedding(text)
-        if self.time_embed_act:
+        if hasattr(self, "time_embed_act"):
             emb = self.time_embed_act(emb)
         if hasattr(self, "encoder_hid_proj"):
             text = self.encoder_hid_proj(text)
