@@ -28,10 +28,14 @@ class Generated:
     """What the stages made of one prompt; a stage that was not asked for is None."""
 
     prompt: str
-    keyframes: Float[Tensor, "3 8 40 64"]
-    interpolated: Float[Tensor, "3 29 40 64"] | None = None
-    enlarged: Float[Tensor, "3 29 160 256"] | None = None
-    video: Float[Tensor, "3 29 320 576"] | None = None
+    keyframes: Float[Tensor, "3 keyframe h w"]
+    """8×40×64."""
+    interpolated: Float[Tensor, "3 frame h w"] | None = None
+    """29×40×64."""
+    enlarged: Float[Tensor, "3 frame height width"] | None = None
+    """29×160×256."""
+    video: Float[Tensor, "3 frame final_height final_width"] | None = None
+    """29×320×576."""
 
 
 def sample(

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,7 +26,9 @@ from vmc.cascade import between_keyframes, low_resolution_condition
 from vmc.diffusion import add_noise, velocity
 from vmc.errors import BadInput
 from vmc.sprites import COLOURS, FRAMES, NAMED, PLACES, STYLES, SUBJECTS, random_scene, render
+from vmc.storage import read_tensors, write_tensors
 
+FORMAT = "vmc pretraining checkpoint 1"
 KEYFRAME_TIMES = np.linspace(0, 1, 8)
 CAPTION_DROPOUT = 0.1
 EMA = 0.998
@@ -295,56 +295,47 @@ class Pretraining:
         for k, p in self._parameters():
             for name in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{name}.{k}"] = self.optimizer.state[p][name]
-        path = self._checkpoint_path()
-        partial = path.with_suffix(".partial")
-        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        save_file(tensors, partial, {"step": str(self.step), "seed": str(self.seed)})
-        partial.replace(path)
+        header = {"format": FORMAT, "step": str(self.step), "seed": str(self.seed)}
+        write_tensors(self._checkpoint_path(), tensors, header)
 
     def _resume(self) -> None:
-        with safe_open(self._checkpoint_path(), "pt", device=str(self.device)) as file:
-            meta = file.metadata()
-            if int(meta["seed"]) != self.seed:
-                raise BadInput(
-                    f"{self._checkpoint_path()} was trained with seed {meta['seed']}, not {self.seed}: "
-                    "use that seed, or another folder."
-                )
-            self.step = int(meta["step"])
-            own = dict(self.model.named_parameters())
-            with torch.no_grad():
-                for k, p in own.items():
-                    p.copy_(file.get_tensor(f"model.{k}"))
-            for k, p in self._parameters():
-                self.ema[k] = file.get_tensor(f"ema.{k}")
-                self.optimizer.state[p] = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": file.get_tensor(f"exp_avg.{k}"),
-                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{k}"),
-                }
+        path = self._checkpoint_path()
+        tensors, header = read_tensors(path, FORMAT, "a pretraining checkpoint")
+        if int(header["seed"]) != self.seed:
+            raise BadInput(
+                f"{path} was trained with seed {header['seed']}, not {self.seed}: use that seed, "
+                "or another folder."
+            )
+        self.step = int(header["step"])
+        with torch.no_grad():
+            for k, p in self.model.named_parameters():
+                p.copy_(tensors[f"model.{k}"])
+        for k, p in self._parameters():
+            self.ema[k] = tensors[f"ema.{k}"].to(self.device)
+            self.optimizer.state[p] = {
+                "step": torch.tensor(float(self.step)),
+                "exp_avg": tensors[f"exp_avg.{k}"].to(self.device),
+                "exp_avg_sq": tensors[f"exp_avg_sq.{k}"].to(self.device),
+            }
 
     def _start_from(self, source: str | None) -> None:
         """Take the text encoder, and what fits of the networks, from an earlier stage's average."""
         path = self.folder / f"{source or 'image'}.checkpoint.safetensors"
         if not path.exists():
             raise BadInput(f"{path} is missing: train the stage {source or 'image'!r} first.")
-        with safe_open(path, "pt") as file:
-            stored = set(file.keys())
-            with torch.no_grad():
-                for k, p in self.model.named_parameters():
-                    key = next(
-                        (f"{kind}.{k}" for kind in ("ema", "model") if f"{kind}.{k}" in stored),
-                        None,
-                    )
-                    if key is None or (source is None and not k.startswith("text_encoder")):
-                        continue
-                    tensor = file.get_tensor(key)
-                    if source == "image" and ".temp_" in k:
-                        continue
-                    if tensor.shape != p.shape:  # more input channels: the new ones start at zero
-                        p.zero_()
-                        p[:, : tensor.shape[1]] = tensor
-                    else:
-                        p.copy_(tensor)
+        tensors, _ = read_tensors(path, FORMAT, "a pretraining checkpoint")
+        with torch.no_grad():
+            for k, p in self.model.named_parameters():
+                if source is None and not k.startswith("text_encoder."):
+                    continue
+                if source == "image" and ".temp_" in k:
+                    continue
+                learned = tensors.get(f"ema.{k}", tensors[f"model.{k}"])
+                if learned.shape == p.shape:
+                    p.copy_(learned)
+                else:  # more input channels than before: the new ones start at zero
+                    p.zero_()
+                    p[:, : learned.shape[1]] = learned
 
     def averaged(self) -> nn.ModuleDict:
         """The model with its averaged weights, in eval mode; training cannot go on in it."""

@@ -35,6 +35,7 @@ SCHEDULE = {
     "prediction_type": "epsilon",
     "algorithm_type": "dpmsolver++",
     "solver_order": 2,
+    "lambda_min_clipped": -5.1,  # starts at t = 995: above it ε says nothing of x_0 any more
     "thresholding": True,
     "sample_max_value": 1.0,  # Show-1's is 1.5; 1.0 clips the estimate of x_0 to [-1, 1]
     "final_sigmas_type": "zero",
@@ -60,7 +61,7 @@ class Denoiser(nn.Module):
         self,
         noisy: Float[Tensor, "batch 3 frame height width"],
         timestep: int | Int[Tensor, "batch"],
-        text: Float[Tensor, "batch token width"],
+        text: Float[Tensor, "batch token text"],
         condition: Float[Tensor, "batch extra frame height width"] | None = None,
         noise_level: int | Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch 3 frame height width"]:

@@ -1,6 +1,6 @@
 """A scene of the rendered world: what is in it, what a caption says of it, how it is drawn."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Scene:
     subject: str = "ball"
     colour: str = "red"
     place: str = "in the sky"
-    motion: Motion = field(default="zigzag")  # type: ignore[assignment]
+    motion: Motion | str = "zigzag"
     style: str = "plain"
     count: int = 1
     variant: int = 0

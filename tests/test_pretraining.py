@@ -1,0 +1,159 @@
+"""Pretraining: resumed equals uninterrupted, stages grow out of each other, files round-trip."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from vmc import pretraining
+from vmc.backbones.tiny import load_backbone, load_denoiser, load_text_encoder, read_index
+from vmc.errors import BadInput
+from vmc.pretraining import (
+    RECIPES,
+    Pretraining,
+    bfloat16_convolutions,
+    export,
+    new_denoiser,
+    new_text_encoder,
+)
+from vmc.sprites import random_scene
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The same stages with two narrow resolutions and two scenes a batch."""
+    for stage in RECIPES:
+        recipe = replace(RECIPES[stage], widths=(32, 32), batch=2, patch=RECIPES[stage].patch * 2)
+        monkeypatch.setitem(RECIPES, stage, recipe)
+
+
+def train(stage, folder, steps, **options):
+    run = Pretraining(stage, folder, steps=steps, **options)
+    return run, [loss for _, loss in run]
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
+    (tmp_path / "whole").mkdir(), (tmp_path / "killed").mkdir()
+    whole, losses = train("image", tmp_path / "whole", 4)
+    killed = Pretraining("image", tmp_path / "killed", steps=4, checkpoint_every=2)
+    for step, _ in killed:
+        if step == 3:  # one step after the last checkpoint, and lost
+            break
+    resumed, rest = train("image", tmp_path / "killed", 4, checkpoint_every=2)
+    assert rest == losses[2:]
+    for (name, a), (_, b) in zip(
+        whole.model.named_parameters(), resumed.model.named_parameters(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    assert all(torch.equal(whole.ema[k], resumed.ema[k]) for k in whole.ema)
+
+
+def test_every_stage_trains_and_grows_out_of_the_one_before(tmp_path):
+    train("image", tmp_path, 2)
+    keyframes = Pretraining("keyframes", tmp_path, steps=1)
+    noisy, text = torch.randn(1, 3, 8, 40, 64), torch.randn(1, 16, 64)
+    with torch.no_grad():
+        as_clip = keyframes.denoiser.velocity(noisy, 500, text)
+        keyframes.denoiser.unet.temporal = False
+        as_images = keyframes.denoiser.velocity(noisy, 500, text)
+        keyframes.denoiser.unet.temporal = True
+    torch.testing.assert_close(as_clip, as_images, atol=1e-5, rtol=0)
+    before = {k: p.clone() for k, p in keyframes.text_encoder.named_parameters()}
+    list(keyframes)
+    assert all(torch.equal(before[k], p) for k, p in keyframes.text_encoder.named_parameters())
+    interpolation = Pretraining("interpolation", tmp_path, steps=1)
+    condition = torch.randn(1, 4, 8, 40, 64)
+    with torch.no_grad():
+        blind = interpolation.denoiser.velocity(noisy, 500, text, condition)
+        seeing = interpolation.denoiser.velocity(noisy, 500, text, 2 * condition)
+    torch.testing.assert_close(blind, seeing)  # the new input channels start at zero
+    list(interpolation)
+    for stage in ("super_resolution_1", "super_resolution_2"):
+        _, losses = train(stage, tmp_path, 1)
+        assert np.isfinite(losses).all()
+
+    export(tmp_path, tmp_path / "tiny")
+    index = read_index(tmp_path / "tiny")
+    assert set(index["stages"]) == set(RECIPES)
+    loaded = load_denoiser(tmp_path / "tiny", "keyframes")
+    for name, learned in (
+        Pretraining("keyframes", tmp_path).averaged()["denoiser"].named_parameters()
+    ):
+        torch.testing.assert_close(dict(loaded.named_parameters())[name], learned.half().float())
+    assert not load_backbone(tmp_path / "tiny", "image").unet.temporal
+
+    weights = tmp_path / "tiny" / "keyframes" / "diffusion_pytorch_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(BadInput, match="SHA-256 differs"):
+        load_backbone(tmp_path / "tiny")
+    weights.unlink()
+    with pytest.raises(BadInput, match="lack keyframes"):
+        load_backbone(tmp_path / "tiny")
+
+
+def test_the_loss_falls_on_scenes_that_were_not_trained_on(tmp_path):
+    run = Pretraining("image", tmp_path, steps=40)
+
+    def held_back():
+        with torch.no_grad():
+            return np.mean([run._loss(step).item() for step in range(1000, 1010)])
+
+    before = held_back()
+    list(run)
+    assert held_back() < 0.9 * before
+
+
+def test_the_text_encoder_knows_every_word_of_every_caption(tmp_path):
+    encoder = new_text_encoder()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        caption = random_scene(rng, styled=0.5, pairs=0.5).caption(rng)
+        encoder.check(caption)
+        tokens = encoder.tokenizer(caption).input_ids
+        assert encoder.tokenizer.unk_token_id not in tokens and len(tokens) <= 16, caption
+    assert torch.equal(encoder(["A Red car, moving."]), encoder(["a red car moving"]))
+
+
+def test_the_text_encoder_survives_its_file(tmp_path):
+    encoder = new_text_encoder()
+    encoder.t5.save_pretrained(tmp_path / "text_encoder")
+    encoder.tokenizer.save_pretrained(tmp_path / "tokenizer")
+    prompts = ["an orange fish is moving underwater", ""]
+    torch.testing.assert_close(load_text_encoder(tmp_path)(prompts), encoder(prompts))
+
+
+def test_convolutions_in_bfloat16_stay_close():
+    denoiser = new_denoiser(RECIPES["image"]).requires_grad_(False)
+    noisy, text = torch.randn(1, 3, 1, 40, 64), torch.randn(1, 16, 64)
+    exact = denoiser.velocity(noisy, 500, text)
+    bfloat16_convolutions(denoiser)
+    error = (denoiser.velocity(noisy, 500, text) - exact).std() / exact.std()
+    assert 0 < error < 0.02
+
+
+def test_bad_input_gets_a_sentence(tmp_path):
+    with pytest.raises(BadInput, match="no stage 'paint'"):
+        Pretraining("paint", tmp_path)
+    with pytest.raises(BadInput, match="train the stage 'image' first"):
+        Pretraining("keyframes", tmp_path)
+    train("image", tmp_path, 1)
+    with pytest.raises(BadInput, match="seed 0, not 1"):
+        Pretraining("image", tmp_path, seed=1)
+
+
+def test_training_draws_differ_by_step_seed_and_stage(tmp_path):
+    run = Pretraining("image", tmp_path, steps=1)
+    captions = {tuple(run._draw(step)[0]) for step in range(4)}
+    assert len(captions) == 4
+    assert run._draw(2)[0] == run._draw(2)[0]
+    other = pretraining.Pretraining("image", tmp_path, steps=1, seed=1)
+    assert other._draw(0)[0] != run._draw(0)[0]
+
+
+def test_the_index_names_what_is_missing(tmp_path):
+    (tmp_path / "model_index.json").write_text(json.dumps({"stages": {}, "sha256": {}}))
+    with pytest.raises(BadInput, match="holds no stage 'keyframes'"):
+        load_denoiser(tmp_path, "keyframes")
