@@ -53,9 +53,9 @@ class RandomBackbone(Settings):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.unet = PixelUNet3D(
-                block_out_channels=(32, 32),
-                down_block_types=("ResnetDownsampleBlock3D", "SimpleCrossAttnDownBlock3D"),
-                up_block_types=("SimpleCrossAttnUpBlock3D", "ResnetUpsampleBlock3D"),
+                block_out_channels=(32,),
+                down_block_types=("SimpleCrossAttnDownBlock3D",),
+                up_block_types=("SimpleCrossAttnUpBlock3D",),
                 layers_per_block=1,
                 attention_head_dim=16,
                 cross_attention_dim=32,
@@ -66,6 +66,11 @@ class RandomBackbone(Settings):
             for parameter in self.unet.parameters():  # also those which start at zero
                 nn.init.normal_(parameter, std=0.1) if parameter.ndim > 1 else None
         self.fingerprint = fingerprint(self.unet)
+
+    def to(self, dtype):
+        self.dtype = dtype
+        for parameter in self.unet.parameters():
+            parameter.data = parameter.data.to(dtype)
 
     def encode_text(self, prompts):
         def token(word):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from fake_backbone import GaussianBackbone, RandomBackbone
 
-from tests.fake_backbone import GaussianBackbone, RandomBackbone
 from vmc.diffusion import (
     add_noise,
     ddim_step,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from fake_backbone import cosine_alphas_cumprod
 
-from tests.fake_backbone import cosine_alphas_cumprod
 from vmc.diffusion import add_noise, tweedie
 from vmc.errors import BadInput
 from vmc.motion import alignment_loss, frame_residual, motion_estimate

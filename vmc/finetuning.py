@@ -1,0 +1,387 @@
+"""Algorithm 1: one clip's motion, learned by the temporal attention of a video diffusion model.
+
+    for step in finetune(cascade, clip, "a ball is moving", preview_every=20):
+        print(step.number, step.loss)
+
+Each step draws a timestep and noise, predicts the noise of the noised clip, and aligns the frame
+residuals of both (Eqs. 16, 17). The caller draws, pauses and stops; the backbone is touched only
+inside a step, so between steps and afterwards it is the model it was, and what was learned is in
+`.adapter`.
+"""
+
+import hashlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vmc.adapter import Motion, MotionAdapter, exchanged, versions
+from vmc.backbones import Backbone, checked_clip, keyframe_backbone
+from vmc.diffusion import add_noise, tweedie
+from vmc.errors import BadInput
+from vmc.motion import LOSSES, alignment_loss
+from vmc.storage import read_tensors, write_tensors
+
+FORMAT = "vmc tuning checkpoint 1"
+MAX_GRADIENT_NORM = 1.0  # of all tuned weights together; in the published code, not in the paper
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update of the weights, as the caller sees it."""
+
+    number: int
+    """From 1 to `total`."""
+    total: int
+    loss: float
+    learning_rate: float
+    timestep: tuple[int, ...]
+    """One per sample of the batch."""
+    gradient_norm: float
+    """Before it is clipped to 1."""
+    seconds: float
+    x0: Float[Tensor, "3 frame height width"] | None = None
+    """The clip as the model sees it through the noise (Tweedie, Eq. 12), in [-1, 1], where asked
+    for with `preview_every`."""
+
+
+class Finetuning:
+    """Tune a backbone to a clip's motion: an iterator of `Step`s (Algorithm 1).
+
+    The U-Net stays in eval mode; the published code trains with the dropout of 0.1 in its temporal
+    convolutions active. Weights are tuned in float32 whatever the backbone's dtype; a half-
+    precision backbone runs under autocast. Equal arguments give equal bits on one device.
+
+    Leaving the loop pauses: iterating again goes on. After Ctrl-C the run is whole, at the last
+    finished step. With `checkpoint`, the same call in another process goes on from the file to the
+    bit-identical result; it is written every `checkpoint_every` steps, at the end, and when a step
+    is interrupted, `stop()` takes effect or `close()` is called.
+
+    Arguments:
+        cascade: a Cascade, whose keyframe stage is tuned, or a Backbone.
+        clip: (3, frame, height, width) in [-1, 1], of the backbone's frames and size.
+        prompt: what moves and how, without place or style (`vmc.prompts.appearance_invariant`).
+        steps: 400 in the paper; the backbone's own number if None. More may be asked on resuming.
+        loss: "cosine" (Eq. 17), "l2" (Eq. 16) or "released"; see `vmc.motion.alignment_loss`.
+        parameters: which to_q, to_k, to_v train: those of the "temporal" attentions (the method),
+            of the "spatial" ones (self- and cross-attention, the ablation), or "all" of both.
+        learning_rate: of AdamW, constant; 1e-4 in the paper, the backbone's own if None.
+        weight_decay: of AdamW.
+        stride: c of Eq. 9.
+        seed: of timesteps and noise, ≥ 0.
+        timesteps: (first, last + 1) of those drawn, uniformly; all of the schedule if None.
+        batch_size: (timestep, noise) pairs per step; 1 in the paper.
+        preview_every: give every so manieth step its `x0`.
+        checkpoint: a file to write to and, with `resume`, to go on from where it exists.
+        resume: False starts anew and replaces the file.
+    Raises:
+        BadInput: for any of these out of range; for a checkpoint of another run; from a step whose
+            loss or gradient is not finite, before it changes anything.
+    """
+
+    def __init__(
+        self,
+        cascade,
+        clip: Float[Tensor, "..."],
+        prompt: str,
+        steps: int | None = None,
+        loss: str = "cosine",
+        parameters: str = "temporal",
+        learning_rate: float | None = None,
+        weight_decay: float = 0.01,
+        stride: int = 1,
+        seed: int = 0,
+        timesteps: tuple[int, int] | None = None,
+        batch_size: int = 1,
+        preview_every: int | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int = 25,
+        resume: bool = True,
+    ):
+        backbone = keyframe_backbone(cascade)
+        clip = checked_clip(clip, backbone)
+        steps = backbone.tuning_steps if steps is None else steps
+        learning_rate = backbone.learning_rate if learning_rate is None else learning_rate
+        num_timesteps = len(backbone.alphas_cumprod)
+        low, high = (0, num_timesteps) if timesteps is None else timesteps
+        if not prompt.strip():
+            raise BadInput('The prompt is empty; say what moves, such as "a ball is moving".')
+        if loss not in LOSSES:
+            raise BadInput(f"The losses are {', '.join(LOSSES)}; got {loss!r}.")
+        _check_range("steps", steps, 1)
+        _check_range("learning_rate", learning_rate, 1e-12)
+        _check_range("weight_decay", weight_decay, 0)
+        _check_range("stride", stride, 1, backbone.frames - 1)
+        _check_range("seed", seed, 0)
+        _check_range("the first of timesteps", low, 0, num_timesteps - 1)
+        _check_range("the end of timesteps", high, low + 1, num_timesteps)
+        _check_range("batch_size", batch_size, 1)
+        _check_range("preview_every", 1 if preview_every is None else preview_every, 1)
+        _check_range("checkpoint_every", checkpoint_every, 1)
+
+        self.backbone = backbone
+        self.total = steps
+        self.history: list[Step] = []
+        """Every step so far, also those before a resumption, without x0."""
+        self.settings = {
+            "loss": loss,
+            "parameters": parameters,
+            "learning_rate": float(learning_rate),
+            "weight_decay": float(weight_decay),
+            "stride": stride,
+            "timesteps": [low, high],
+            "batch_size": batch_size,
+        }
+        # Everything that the weights after a given number of steps depend on.
+        self._identity = {
+            "backbone": backbone.fingerprint,
+            "dtype": str(backbone.dtype),
+            "clip": hashlib.sha256(clip.cpu().contiguous().numpy()).hexdigest()[:16],
+            "prompt": prompt,
+            "seed": seed,
+        } | self.settings
+        self._preview_every = preview_every
+        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._checkpoint_every = checkpoint_every
+        self._saved = 0
+        self._stopped = False
+
+        backbone.unet.eval()
+        self._weights = {
+            name: nn.Parameter(parameter.detach().to(torch.float32, copy=True))
+            for name, parameter in _trainable(backbone, parameters).items()
+        }
+        self._optimizer = torch.optim.AdamW(
+            self._weights.values(), lr=learning_rate, weight_decay=weight_decay
+        )
+        if self._checkpoint is not None and resume and self._checkpoint.exists():
+            self._resume()
+        with torch.no_grad():
+            self._latent = backbone.encode_video(clip[None])
+            self._text = backbone.encode_text([prompt])
+
+    @property
+    def number(self) -> int:
+        """How many steps are done."""
+        return len(self.history)
+
+    @property
+    def adapter(self) -> MotionAdapter:
+        """The motion as learned so far; a copy that later steps leave alone."""
+        weights = {name: w.detach().to("cpu", copy=True) for name, w in self._weights.items()}
+        metadata = {
+            "backbone": self.backbone.name,
+            "fingerprint": self.backbone.fingerprint,
+            "prompt": self._identity["prompt"],
+            "seed": self._identity["seed"],
+            "steps": self.number,
+            "settings": self.settings,
+            "versions": versions(),
+        }
+        return MotionAdapter((Motion(weights, metadata),))
+
+    def stop(self) -> None:
+        """End the run before its next step; may be called from another thread, such as a button."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """End the run and write its checkpoint; `contextlib.closing` calls it in every case."""
+        self.stop()
+        self._save()
+
+    def __iter__(self) -> "Finetuning":
+        return self
+
+    def __next__(self) -> Step:
+        if self._stopped or self.number >= self.total:
+            self._save()
+            raise StopIteration
+        try:
+            step = self._step()
+        except BaseException:
+            self._save()
+            raise
+        if step.number % self._checkpoint_every == 0 or step.number == self.total:
+            self._save()
+        return step
+
+    def _step(self) -> Step:
+        started = time.perf_counter()
+        number = self.number + 1
+        timestep, noise = self._draw(number)
+        levels = self.backbone.alphas_cumprod
+        noisy = add_noise(self._latent.expand_as(noise), noise, timestep, levels)
+        text = self._text.expand(len(noise), -1, -1)
+
+        self._optimizer.zero_grad()
+        half = self.backbone.dtype != torch.float32
+        # Half the gradients of a float16 network would round to zero without a factor.
+        scale = 2.0**10 if self.backbone.dtype == torch.float16 else 1.0
+        with self._tuned_unet():
+            with torch.autocast(self.backbone.device.type, self.backbone.dtype, enabled=half):
+                prediction = self.backbone.predict_noise(noisy, timestep, text)
+            loss = alignment_loss(prediction, noise, self.settings["loss"], self.settings["stride"])
+            (scale * loss).backward()
+        weights = list(self._weights.values())
+        for weight in weights:
+            if scale != 1 and weight.grad is not None:
+                weight.grad /= scale
+        norm = nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            raise BadInput(
+                f"Step {number} has loss {loss.item():.3g} and gradient norm {norm.item():.3g}, "
+                f"so it was not taken and the weights of step {self.number} are kept; lower the "
+                f"learning rate (now {self.settings['learning_rate']:g}) or run the backbone in "
+                "float32."
+            )
+        x0 = None
+        if self._preview_every is not None and number % self._preview_every == 0:
+            with torch.no_grad():
+                x0 = tweedie(noisy[:1], prediction[:1], timestep[:1], levels)
+                x0 = self.backbone.decode_video(x0)[0].clamp(-1, 1).cpu()
+        step = Step(
+            number,
+            self.total,
+            loss.item(),
+            self.settings["learning_rate"],
+            tuple(timestep.tolist()),
+            norm.item(),
+            time.perf_counter() - started,
+            x0,
+        )
+        self._commit(step)
+        return step
+
+    def _commit(self, step: Step) -> None:
+        """The only place where the run changes: all of it or, for Ctrl-C, nothing."""
+        with _interrupts_held():
+            try:
+                self._optimizer.step()
+            except BaseException:
+                # Weights half updated must not reach the file, which keeps an earlier step.
+                self._stopped, self._checkpoint = True, None
+                raise
+            self.history.append(replace(step, x0=None))
+
+    def _draw(self, number: int) -> tuple[Tensor, Tensor]:
+        """Timesteps and noise of one step, from the seed and its number alone.
+
+        So a resumed run needs no generator's state, and draws alike on every device.
+        """
+        low, high = self.settings["timesteps"]
+        batch = self.settings["batch_size"]
+        random = np.random.default_rng([self._identity["seed"], number])
+        timestep = torch.from_numpy(random.integers(low, high, size=batch))
+        generator = torch.Generator().manual_seed(int(random.integers(2**63)))
+        noise = torch.randn(batch, *self._latent.shape[1:], generator=generator)
+        return timestep.to(self.backbone.device), noise.to(self.backbone.device)
+
+    @contextmanager
+    def _tuned_unet(self) -> Iterator[None]:
+        """The network with the weights as tuned so far, and gradients for nothing else."""
+        trained = [p for p in self.backbone.unet.parameters() if p.requires_grad]
+        try:
+            for parameter in trained:
+                parameter.requires_grad_(False)
+            with exchanged(self.backbone.unet, self._weights), torch.enable_grad():
+                yield
+        finally:
+            for parameter in trained:
+                parameter.requires_grad_(True)
+
+    def _save(self) -> None:
+        if self._checkpoint is None or self._saved == self.number:
+            return
+        tensors = {}
+        for name, weight in self._weights.items():
+            state = self._optimizer.state[weight]
+            tensors[f"weight.{name}"] = weight
+            tensors[f"exp_avg.{name}"] = state["exp_avg"]
+            tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"]
+        header = {
+            "format": FORMAT,
+            "identity": json.dumps(self._identity),
+            "history": json.dumps([asdict(step) for step in self.history]),
+        }
+        number = self.number
+        write_tensors(self._checkpoint, tensors, header)
+        self._saved = number
+
+    def _resume(self) -> None:
+        path = self._checkpoint
+        tensors, header = read_tensors(path, FORMAT, "a tuning checkpoint")
+        remedy = "repeat that call, name another checkpoint, or start anew with resume=False"
+        try:
+            identity, history = json.loads(header["identity"]), json.loads(header["history"])
+            for key, mine in self._identity.items():
+                if identity[key] != mine:
+                    raise BadInput(
+                        f"{path} is of another run: its {key} is {identity[key]!r}, and here it "
+                        f"is {mine!r}; {remedy}."
+                    )
+            if len(history) > self.total:
+                raise BadInput(
+                    f"{path} has {len(history)} steps behind it, more than the {self.total} asked "
+                    f"for; {remedy}."
+                )
+            for name, weight in self._weights.items():
+                weight.data.copy_(tensors[f"weight.{name}"])
+                self._optimizer.state[weight] = {
+                    "step": torch.tensor(float(len(history))),
+                    "exp_avg": tensors[f"exp_avg.{name}"].to(weight.device),
+                    "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(weight.device),
+                }
+            for row in history:
+                row.update(total=self.total, timestep=tuple(row["timestep"]))
+                self.history.append(Step(**row))
+        except (KeyError, TypeError, RuntimeError, json.JSONDecodeError):
+            raise BadInput(f"{path} is a damaged tuning checkpoint; {remedy}.") from None
+        self._saved = self.number
+
+
+finetune = Finetuning
+
+
+def _trainable(backbone: Backbone, parameters: str) -> dict[str, nn.Parameter]:
+    choices = {
+        "temporal": backbone.temporal_qkv,
+        "spatial": backbone.spatial_qkv,
+        "all": lambda: backbone.temporal_qkv() | backbone.spatial_qkv(),
+    }
+    if parameters not in choices:
+        raise BadInput(f"The parameters to tune are {', '.join(choices)}; got {parameters!r}.")
+    return choices[parameters]()
+
+
+def _check_range(
+    name: str, value: int | float, low: int | float, high: int | float = math.inf
+) -> None:
+    if not (low <= value <= high and math.isfinite(value)):
+        allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"
+        raise BadInput(f"Tuning needs {name} to be {allowed}; got {value}.")
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C inside the block is heeded at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers it to the main thread alone
+        return
+    held = []
+    handler = signal.signal(signal.SIGINT, lambda *_: held.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
