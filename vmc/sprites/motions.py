@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 from vmc.errors import BadInput
 
 FRAMES = 29  # of the final video; every fourth is a keyframe
-SCALE = 0.22  # a subject's usual radius, in fractions of the frame's height
+SCALE = 0.25  # a subject's usual radius, in fractions of the frame's height
 _TIME = np.linspace(0, 1, FRAMES)
 
 NAMED = ("moving right", "moving left", "rising", "falling", "growing", "shrinking", "spinning")
@@ -137,8 +137,8 @@ def named(name: str, rng: np.random.Generator) -> Motion:
     y, x = rng.uniform(0.28, 0.72), rng.uniform(0.2, 0.8)
     near, far = rng.uniform(0.14, 0.32), rng.uniform(0.68, 0.86)
     low, high = rng.uniform(0.24, 0.36), rng.uniform(0.64, 0.76)
-    small, large = rng.uniform(0.12, 0.15), rng.uniform(0.24, 0.28)
-    size = rng.uniform(0.19, 0.25)
+    small, large = rng.uniform(0.13, 0.16), rng.uniform(0.26, 0.3)
+    size = rng.uniform(0.21, 0.28)
     turn = rng.uniform(0.75, 1.25) * 2 * np.pi
     still = (y, y), (x, x), (size, size), (0, 0)
     ends = {
@@ -162,7 +162,7 @@ def random_path(rng: np.random.Generator) -> Motion:
         centre = CubicSpline(np.linspace(0, 1, count), points, bc_type="natural")(_TIME)
         centre = np.clip(centre, (0.2, 0.12), (0.8, 0.88))
         if resemblance(centre) > 0.35:
-            return path(centre, rng.uniform(0.19, 0.25), name="moving")
+            return path(centre, rng.uniform(0.21, 0.28), name="moving")
 
 
 def resemblance(centre: np.ndarray) -> float:
