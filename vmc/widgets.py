@@ -175,7 +175,7 @@ def _tuning(run: Finetuning, clip: Tensor, preview: Step | None) -> tuple[dict, 
     from matplotlib.figure import Figure
 
     loss = np.array([step.loss for step in run.history])
-    width = min(25, len(loss))
+    width = max(1, min(25, len(loss) // 4))
     mean = np.convolve(loss, np.full(width, 1 / width), "valid")
     each = np.mean([step.seconds for step in run.history[-50:]])
     left = f"{each * (run.total - run.number):.0f} s left"
