@@ -13,7 +13,7 @@ from vmc.errors import BadInput
 from vmc.pretraining import (
     RECIPES,
     Pretraining,
-    bfloat16_convolutions,
+    bfloat16_products,
     export,
     new_denoiser,
     new_text_encoder,
@@ -125,11 +125,11 @@ def test_the_text_encoder_survives_its_file(tmp_path):
     torch.testing.assert_close(load_text_encoder(tmp_path)(prompts), encoder(prompts))
 
 
-def test_convolutions_in_bfloat16_stay_close():
+def test_products_in_bfloat16_stay_close():
     denoiser = new_denoiser(RECIPES["image"]).requires_grad_(False)
     noisy, text = torch.randn(1, 3, 1, 40, 64), torch.randn(1, 16, 64)
     exact = denoiser.velocity(noisy, 500, text)
-    bfloat16_convolutions(denoiser)
+    bfloat16_products(denoiser)
     error = (denoiser.velocity(noisy, 500, text) - exact).std() / exact.std()
     assert 0 < error < 0.02
 

@@ -39,8 +39,11 @@ class TemporalConvolution(TemporalConvLayer):
             *before, conv = stage
             for layer in before:
                 image = layer(image)
-            image = F.conv2d(image, conv.weight.squeeze(-1), conv.bias, padding=(1, 0))
+            image = self.convolve(image, conv.weight.squeeze(-1), conv.bias)
         return hidden + image.transpose(1, 2).reshape(hidden.shape)
+
+    def convolve(self, image: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.conv2d(image, weight, bias, padding=(1, 0))
 
 
 Heads = Float[Tensor, "batch frame pixel head width"]
