@@ -4,15 +4,10 @@ import pytest
 import torch
 
 from vmc.backbones.tiny import TinyBackbone, schedule
-from vmc.cascade import (
-    Cascade,
-    Interpolation,
-    SuperResolution,
-    checked_device,
-    low_resolution_condition,
-)
+from vmc.cascade import Cascade, checked_device
 from vmc.errors import BadInput
 from vmc.pretraining import RECIPES, Recipe, new_denoiser, new_text_encoder
+from vmc.stages import Interpolation, SuperResolution, low_resolution_condition
 
 
 class KnowsTheAnswer(torch.nn.Module):
@@ -119,6 +114,7 @@ def test_a_prompt_becomes_a_video_of_every_size(cascade):
     assert made.video.shape == (3, 29, 160, 288)
     assert made.video.min() >= -1 and made.video.max() <= 1
     assert steps[:3] == [("keyframes", 1, 2), ("keyframes", 2, 2), ("interpolation", 1, 1)]
+    assert steps[3:8] == [("super-resolution 80×128", n + 1, 5) for n in range(5)]
     assert len(steps) == 2 + 1 + 5 + 5
 
 

@@ -13,11 +13,11 @@ from vmc.errors import BadInput
 from vmc.pretraining import (
     RECIPES,
     Pretraining,
-    bfloat16_products,
     export,
     new_denoiser,
     new_text_encoder,
 )
+from vmc.pretraining.training import bfloat16_products
 from vmc.sprites import random_scene
 
 

@@ -21,9 +21,10 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from vmc.backbones import fingerprint
 from vmc.backbones.unet import PixelUNet3D
-from vmc.cascade import Cascade, Interpolation, SuperResolution
+from vmc.cascade import Cascade
 from vmc.diffusion import noise_from_velocity
 from vmc.errors import BadInput
+from vmc.stages import Interpolation, SuperResolution
 
 WEIGHTS = Path(__file__).parent.parent / "weights" / "tiny"
 TOKENS = 16  # every prompt is padded to this many

@@ -1,9 +1,7 @@
-"""Trains the tiny cascade from nothing, as real video models are made.
+"""One stage's training: an iterator that saves itself, and resumes as if never killed.
 
-First a text-to-image model on single frames, where looks are learned; then its temporal layers,
-which start as the identity, on clips; then the later stages of the cascade, each from its own
-view of the same rendered scenes. Every batch is drawn by a generator seeded with (seed, stage,
-step), so a run that was killed goes on from its last checkpoint exactly as if it had not been.
+Every batch is drawn by generators seeded with (seed, stage, step), so a run that was killed goes
+on from its last checkpoint to the same bits as an uninterrupted one.
 """
 
 import copy
@@ -11,179 +9,25 @@ import csv
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from vmc.backbones.tiny import Denoiser, TextEncoder, schedule, sha256
 from vmc.backbones.temporal import TemporalConvolution
-from vmc.backbones.unet import PixelUNet3D
-from vmc.cascade import between_keyframes, low_resolution_condition
+from vmc.backbones.tiny import sha256
 from vmc.diffusion import add_noise, velocity
 from vmc.errors import BadInput
-from vmc.sprites import COLOURS, FRAMES, NAMED, PLACES, STYLES, SUBJECTS, random_scene, render
+from vmc.pretraining.batches import BATCHES
+from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
+from vmc.sprites import random_scene
 from vmc.storage import read_tensors, write_tensors
 
 FORMAT = "vmc pretraining checkpoint 1"
-KEYFRAME_TIMES = np.linspace(0, 1, 8)
 CAPTION_DROPOUT = 0.1
 EMA = 0.998
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one stage is trained."""
-
-    steps: int
-    batch: int
-    learning_rate: float
-    widths: tuple[int, ...]
-    patch: int
-    in_channels: int = 3  # before space-to-depth: the noisy picture and what is shown beside it
-    noise_levels: bool = False
-    starts_from: str | None = None
-    attends: bool = True
-    temporal_rate: float = 1.5  # learning rates of temporal layers and all others, relative
-    spatial_rate: float = 0.4
-
-
-RECIPES = {
-    "image": Recipe(6000, 32, 1.2e-3, (32, 64, 96), 2, spatial_rate=1.0),
-    "keyframes": Recipe(1600, 8, 1.0e-3, (32, 64, 96), 2, starts_from="image"),
-    "interpolation": Recipe(
-        800, 8, 6e-4, (32, 64, 96), 2, 7, starts_from="keyframes", spatial_rate=1.0
-    ),
-    "super_resolution_1": Recipe(1500, 2, 1.5e-3, (32, 64), 4, 6, True, spatial_rate=1.5),
-    "super_resolution_2": Recipe(1500, 1, 1.5e-3, (32, 64), 8, 6, True, spatial_rate=1.5),
-}
-
-
-def vocabulary() -> list[str]:
-    """Every word that a caption of the rendered world can hold, after three special tokens."""
-    plurals = [s if s == "fish" else s + "s" for s in SUBJECTS]
-    glue = ["a", "an", "two", "and", "the", "is", "are", "moving", "thing", "things", "style"]
-    phrases = [*glue, *COLOURS, *SUBJECTS, *plurals, *NAMED, *PLACES, *STYLES]
-    return ["<pad>", "</s>", "<unk>", *dict.fromkeys(w for p in phrases for w in p.split())]
-
-
-def new_text_encoder(width: int = 64) -> TextEncoder:
-    """An untrained T5 encoder and its word-level tokenizer."""
-    words = vocabulary()
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("removed")]
-    )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        "$A </s>", special_tokens=[("</s>", 1)]
-    )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
-    config = T5Config(
-        vocab_size=len(words), d_model=width, d_kv=16, num_heads=4, d_ff=2 * width, num_layers=2,
-        dropout_rate=0.0, feed_forward_proj="gated-gelu", is_encoder_decoder=False, use_cache=False,
-    )  # fmt: skip
-    return TextEncoder(fast, T5EncoderModel(config))
-
-
-def new_denoiser(recipe: Recipe, text_width: int = 64) -> Denoiser:
-    """An untrained network of a stage's shape, its temporal layers the identity."""
-    attending = len(recipe.widths) - 1
-    unet = PixelUNet3D(
-        in_channels=recipe.in_channels * recipe.patch**2,
-        out_channels=3 * recipe.patch**2,
-        block_out_channels=recipe.widths,
-        layers_per_block=1,
-        attention_head_dim=16,
-        cross_attention_dim=recipe.widths[-1],
-        encoder_hid_dim=text_width,
-        addition_embed_type_num_heads=4,
-        norm_num_groups=8,
-        act_fn="silu",
-        class_embed_type="timestep" if recipe.noise_levels else None,
-        down_block_types=("ResnetDownsampleBlock3D",) + ("SimpleCrossAttnDownBlock3D",) * attending,
-        up_block_types=("SimpleCrossAttnUpBlock3D",) * attending + ("ResnetUpsampleBlock3D",),
-        temporal_dropout=0.0,
-    )
-    unet.zero_temporal_outputs()
-    return Denoiser(unet, recipe.patch)
-
-
-# What a stage is shown: scenes → (clean, condition, noise level); condition channels as in Show-1.
-
-
-def image_batch(scenes, rng, generator):
-    return render(scenes, rng.uniform(0, 1, (len(scenes), 1))), None, None
-
-
-def keyframe_batch(scenes, rng, generator):
-    return render(scenes, np.tile(KEYFRAME_TIMES, (len(scenes), 1))), None, None
-
-
-def interpolation_batch(scenes, rng, generator):
-    """Five consecutive frames, with the blend of both ends and a mask beside them."""
-    start = 4 * rng.integers(0, 7, (len(scenes), 1))
-    clean = render(scenes, (start + np.arange(5)) / (FRAMES - 1))
-    return clean, between_keyframes(clean[:, :, ::4]), None
-
-
-def super_resolution_batch(size, low_size, frames):
-    """Clips of `frames` frames at `size`, with their noised low-resolution version beside them."""
-
-    def batch(scenes, rng, generator):
-        count = 1 if rng.random() < 0.25 else frames
-        start = rng.integers(0, FRAMES - count + 1, (len(scenes), 1))
-        times = (start + np.arange(count)) / (FRAMES - 1)
-        clean = render(scenes, times, size)
-        low = F.interpolate(clean, (count, *low_size), mode="area")
-        level = torch.randint(0, 400, (len(scenes),), generator=generator)
-        noise = torch.randn(clean.shape, generator=generator)
-        first = clean[:, :, 0] if count > 1 else None
-        return clean, low_resolution_condition(low, size, level, noise, schedule(), first), level
-
-    return batch
-
-
-BATCHES: dict[str, Callable] = {
-    "image": image_batch,
-    "keyframes": keyframe_batch,
-    "interpolation": interpolation_batch,
-    "super_resolution_1": super_resolution_batch((160, 256), (40, 64), 8),
-    "super_resolution_2": super_resolution_batch((320, 576), (160, 256), 8),
-}
-
-
-def bfloat16_products(network: nn.Module) -> None:
-    """Let convolutions and linear layers compute in bfloat16 and everything else stay in float32.
-
-    On a CPU with bfloat16 instructions this is faster than autocast, under which group norm and
-    attention become the slow part. Weights stay float32.
-    """
-
-    def halved(compute):
-        return lambda *tensors: compute(*(t if t is None else t.bfloat16() for t in tensors)).float()
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module._conv_forward = halved(module._conv_forward)
-        elif isinstance(module, TemporalConvolution):
-            module.convolve = halved(module.convolve)
-        elif isinstance(module, nn.Linear):
-            module.forward = _bfloat16_linear(module)
-
-
-def _bfloat16_linear(linear: nn.Linear) -> Callable[[Tensor], Tensor]:
-    def forward(x):
-        bias = None if linear.bias is None else linear.bias.bfloat16()
-        return F.linear(x.bfloat16(), linear.weight.bfloat16(), bias).float()
-
-    return forward
 
 
 class Pretraining:
@@ -377,3 +221,30 @@ def export(folder: str | Path, out: str | Path) -> None:
     hashes = {f.relative_to(out).as_posix(): sha256(f) for f in files}
     text = json.dumps({"stages": index, "sha256": hashes}, indent=2) + "\n"
     (out / "model_index.json").write_text(text)
+
+
+def bfloat16_products(network: nn.Module) -> None:
+    """Let convolutions and linear layers compute in bfloat16 and everything else stay in float32.
+
+    On a CPU with bfloat16 instructions this is faster than autocast, under which group norm and
+    attention become the slow part. Weights stay float32.
+    """
+
+    def halved(compute):
+        return lambda *tensors: compute(
+            *(t if t is None else t.bfloat16() for t in tensors)
+        ).float()
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module._conv_forward = halved(module._conv_forward)
+        elif isinstance(module, TemporalConvolution):
+            module.convolve = halved(module.convolve)
+        elif isinstance(module, nn.Linear):
+            # A method and no closure over the module, so that a copy has weights of its own.
+            module.forward = _bfloat16_linear.__get__(module)
+
+
+def _bfloat16_linear(linear: nn.Linear, x: Tensor) -> Tensor:
+    bias = None if linear.bias is None else linear.bias.bfloat16()
+    return F.linear(x.bfloat16(), linear.weight.bfloat16(), bias).float()

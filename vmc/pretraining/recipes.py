@@ -1,0 +1,89 @@
+"""The stages of the tiny cascade: how large each network is, and how it is trained."""
+
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+from vmc.backbones.tiny import Denoiser, TextEncoder
+from vmc.backbones.unet import PixelUNet3D
+from vmc.sprites import COLOURS, NAMED, PLACES, STYLES, SUBJECTS
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one stage is trained."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    widths: tuple[int, ...]
+    patch: int
+    in_channels: int = 3  # before space-to-depth: the noisy picture and what is shown beside it
+    noise_levels: bool = False
+    starts_from: str | None = None
+    attends: bool = True
+    temporal_rate: float = 1.5  # learning rates of temporal layers and all others, relative
+    spatial_rate: float = 0.4
+
+
+RECIPES = {
+    "image": Recipe(6000, 32, 1.2e-3, (32, 64, 96), 2, spatial_rate=1.0),
+    "keyframes": Recipe(1600, 8, 1.0e-3, (32, 64, 96), 2, starts_from="image"),
+    "interpolation": Recipe(
+        800, 8, 6e-4, (32, 64, 96), 2, 7, starts_from="keyframes", spatial_rate=1.0
+    ),
+    "super_resolution_1": Recipe(1500, 2, 1.5e-3, (32, 64), 4, 6, True, spatial_rate=1.5),
+    "super_resolution_2": Recipe(1500, 1, 1.5e-3, (32, 64), 8, 6, True, spatial_rate=1.5),
+}
+
+
+def vocabulary() -> list[str]:
+    """Every word that a caption of the rendered world can hold, after three special tokens."""
+    plurals = [s if s == "fish" else s + "s" for s in SUBJECTS]
+    glue = ["a", "an", "two", "and", "the", "is", "are", "moving", "thing", "things", "style"]
+    phrases = [*glue, *COLOURS, *SUBJECTS, *plurals, *NAMED, *PLACES, *STYLES]
+    return ["<pad>", "</s>", "<unk>", *dict.fromkeys(w for p in phrases for w in p.split())]
+
+
+def new_text_encoder(width: int = 64) -> TextEncoder:
+    """An untrained T5 encoder and its word-level tokenizer."""
+    words = vocabulary()
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("removed")]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "$A </s>", special_tokens=[("</s>", 1)]
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    config = T5Config(
+        vocab_size=len(words), d_model=width, d_kv=16, num_heads=4, d_ff=2 * width, num_layers=2,
+        dropout_rate=0.0, feed_forward_proj="gated-gelu", is_encoder_decoder=False, use_cache=False,
+    )  # fmt: skip
+    return TextEncoder(fast, T5EncoderModel(config))
+
+
+def new_denoiser(recipe: Recipe, text_width: int = 64) -> Denoiser:
+    """An untrained network of a stage's shape, its temporal layers the identity."""
+    attending = len(recipe.widths) - 1
+    unet = PixelUNet3D(
+        in_channels=recipe.in_channels * recipe.patch**2,
+        out_channels=3 * recipe.patch**2,
+        block_out_channels=recipe.widths,
+        layers_per_block=1,
+        attention_head_dim=16,
+        cross_attention_dim=recipe.widths[-1],
+        encoder_hid_dim=text_width,
+        addition_embed_type_num_heads=4,
+        norm_num_groups=8,
+        act_fn="silu",
+        class_embed_type="timestep" if recipe.noise_levels else None,
+        down_block_types=("ResnetDownsampleBlock3D",) + ("SimpleCrossAttnDownBlock3D",) * attending,
+        up_block_types=("SimpleCrossAttnUpBlock3D",) * attending + ("ResnetUpsampleBlock3D",),
+        temporal_dropout=0.0,
+    )
+    unet.zero_temporal_outputs()
+    return Denoiser(unet, recipe.patch)
