@@ -2,14 +2,13 @@
 
 import os
 
-# Inherited by the processes that tests start. One thread: sums in one order on every machine.
-os.environ["OMP_NUM_THREADS"] = "1"
+# Inherited by the processes that tests start.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
 
 import torch
 from jaxtyping import install_import_hook
 
-install_import_hook("vmc", "beartype.beartype")
-torch.set_num_threads(1)
+install_import_hook("vmc", "typechecker.checked")
+torch.set_num_threads(1)  # sums in one order on every machine
 torch.use_deterministic_algorithms(True)
