@@ -127,6 +127,16 @@ def test_file_keeps_every_bit_and_the_record(tmp_path):
         assert same(current(), expected)
 
 
+def test_file_is_as_readable_as_any_other(tmp_path):
+    path = tmp_path / "motion.safetensors"
+    before = os.umask(0o027)
+    try:
+        adapter_for().save(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_half_precision_backbone():
     backbone = RandomBackbone()
     backbone.to(torch.bfloat16)

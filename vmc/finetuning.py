@@ -9,15 +9,10 @@ inside a step, so between steps and afterwards it is the model it was, and what 
 `.adapter`.
 """
 
-import hashlib
-import json
-import math
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,33 +21,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vmc.adapter import Motion, MotionAdapter, exchanged, versions
-from vmc.backbones import Backbone, checked_clip, keyframe_backbone
+from vmc.backbones import checked_clip, keyframe_backbone
 from vmc.diffusion import add_noise, tweedie
 from vmc.errors import BadInput
-from vmc.motion import LOSSES, alignment_loss
-from vmc.storage import read_tensors, write_tensors
+from vmc.interrupts import interrupts_held
+from vmc.motion import alignment_loss
+from vmc.tuning_record import Step, read_checkpoint, write_checkpoint
+from vmc.tuning_settings import TuningSettings, check_range
 
-FORMAT = "vmc tuning checkpoint 1"
 MAX_GRADIENT_NORM = 1.0  # of all tuned weights together; in the published code, not in the paper
-
-
-@dataclass(frozen=True)
-class Step:
-    """One update of the weights, as the caller sees it."""
-
-    number: int
-    """From 1 to `total`."""
-    total: int
-    loss: float
-    learning_rate: float
-    timestep: tuple[int, ...]
-    """One per sample of the batch."""
-    gradient_norm: float
-    """Before it is clipped to 1."""
-    seconds: float
-    x0: Float[Tensor, "3 frame height width"] | None = None
-    """The clip as the model sees it through the noise (Tweedie, Eq. 12), in [-1, 1], where asked
-    for with `preview_every`."""
 
 
 class Finetuning:
@@ -110,46 +87,28 @@ class Finetuning:
     ):
         backbone = keyframe_backbone(cascade)
         clip = checked_clip(clip, backbone)
-        steps = backbone.tuning_steps if steps is None else steps
-        learning_rate = backbone.learning_rate if learning_rate is None else learning_rate
-        num_timesteps = len(backbone.alphas_cumprod)
-        low, high = (0, num_timesteps) if timesteps is None else timesteps
-        if not prompt.strip():
-            raise BadInput('The prompt is empty; say what moves, such as "a ball is moving".')
-        if loss not in LOSSES:
-            raise BadInput(f"The losses are {', '.join(LOSSES)}; got {loss!r}.")
-        _check_range("steps", steps, 1)
-        _check_range("learning_rate", learning_rate, 1e-12)
-        _check_range("weight_decay", weight_decay, 0)
-        _check_range("stride", stride, 1, backbone.frames - 1)
-        _check_range("seed", seed, 0)
-        _check_range("the first of timesteps", low, 0, num_timesteps - 1)
-        _check_range("the end of timesteps", high, low + 1, num_timesteps)
-        _check_range("batch_size", batch_size, 1)
-        _check_range("preview_every", 1 if preview_every is None else preview_every, 1)
-        _check_range("checkpoint_every", checkpoint_every, 1)
+        settings = TuningSettings.on(
+            backbone,
+            prompt=prompt,
+            seed=seed,
+            loss=loss,
+            parameters=parameters,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            stride=stride,
+            timesteps=timesteps,
+            batch_size=batch_size,
+        )
+        self.total = backbone.tuning_steps if steps is None else steps
+        check_range("steps", self.total, 1)
+        check_range("preview_every", 1 if preview_every is None else preview_every, 1)
+        check_range("checkpoint_every", checkpoint_every, 1)
 
         self.backbone = backbone
-        self.total = steps
         self.history: list[Step] = []
         """Every step so far, also those before a resumption, without x0."""
-        self.settings = {
-            "loss": loss,
-            "parameters": parameters,
-            "learning_rate": float(learning_rate),
-            "weight_decay": float(weight_decay),
-            "stride": stride,
-            "timesteps": [low, high],
-            "batch_size": batch_size,
-        }
-        # Everything that the weights after a given number of steps depend on.
-        self._identity = {
-            "backbone": backbone.fingerprint,
-            "dtype": str(backbone.dtype),
-            "clip": hashlib.sha256(clip.cpu().contiguous().numpy()).hexdigest()[:16],
-            "prompt": prompt,
-            "seed": seed,
-        } | self.settings
+        self.settings = settings.recorded()
+        self._identity = settings.identity(backbone, clip)
         self._preview_every = preview_every
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._checkpoint_every = checkpoint_every
@@ -159,13 +118,16 @@ class Finetuning:
         backbone.unet.eval()
         self._weights = {
             name: nn.Parameter(parameter.detach().to(torch.float32, copy=True))
-            for name, parameter in _trainable(backbone, parameters).items()
+            for name, parameter in settings.trainable(backbone).items()
         }
         self._optimizer = torch.optim.AdamW(
-            self._weights.values(), lr=learning_rate, weight_decay=weight_decay
+            self._weights.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         if self._checkpoint is not None and resume and self._checkpoint.exists():
-            self._resume()
+            self.history = read_checkpoint(
+                self._checkpoint, self._identity, self.total, self._weights, self._optimizer
+            )
+            self._saved = self.number
         with torch.no_grad():
             self._latent = backbone.encode_video(clip[None])
             self._text = backbone.encode_text([prompt])
@@ -217,7 +179,7 @@ class Finetuning:
 
     def _step(self) -> Step:
         started = time.perf_counter()
-        number = self.number + 1
+        number, rate = self.number + 1, self.settings["learning_rate"]
         timestep, noise = self._draw(number)
         levels = self.backbone.alphas_cumprod
         noisy = add_noise(self._latent.expand_as(noise), noise, timestep, levels)
@@ -241,30 +203,21 @@ class Finetuning:
             raise BadInput(
                 f"Step {number} has loss {loss.item():.3g} and gradient norm {norm.item():.3g}, "
                 f"so it was not taken and the weights of step {self.number} are kept; lower the "
-                f"learning rate (now {self.settings['learning_rate']:g}) or run the backbone in "
-                "float32."
+                f"learning rate (now {rate:g}) or run the backbone in float32."
             )
         x0 = None
         if self._preview_every is not None and number % self._preview_every == 0:
             with torch.no_grad():
                 x0 = tweedie(noisy[:1], prediction[:1], timestep[:1], levels)
                 x0 = self.backbone.decode_video(x0)[0].clamp(-1, 1).cpu()
-        step = Step(
-            number,
-            self.total,
-            loss.item(),
-            self.settings["learning_rate"],
-            tuple(timestep.tolist()),
-            norm.item(),
-            time.perf_counter() - started,
-            x0,
-        )
+        timesteps, seconds = tuple(timestep.tolist()), time.perf_counter() - started
+        step = Step(number, self.total, loss.item(), rate, timesteps, norm.item(), seconds, x0)
         self._commit(step)
         return step
 
     def _commit(self, step: Step) -> None:
         """The only place where the run changes: all of it or, for Ctrl-C, nothing."""
-        with _interrupts_held():
+        with interrupts_held():
             try:
                 self._optimizer.step()
             except BaseException:
@@ -302,86 +255,11 @@ class Finetuning:
     def _save(self) -> None:
         if self._checkpoint is None or self._saved == self.number:
             return
-        tensors = {}
-        for name, weight in self._weights.items():
-            state = self._optimizer.state[weight]
-            tensors[f"weight.{name}"] = weight
-            tensors[f"exp_avg.{name}"] = state["exp_avg"]
-            tensors[f"exp_avg_sq.{name}"] = state["exp_avg_sq"]
-        header = {
-            "format": FORMAT,
-            "identity": json.dumps(self._identity),
-            "history": json.dumps([asdict(step) for step in self.history]),
-        }
         number = self.number
-        write_tensors(self._checkpoint, tensors, header)
+        write_checkpoint(
+            self._checkpoint, self._identity, self.history, self._weights, self._optimizer
+        )
         self._saved = number
-
-    def _resume(self) -> None:
-        path = self._checkpoint
-        tensors, header = read_tensors(path, FORMAT, "a tuning checkpoint")
-        remedy = "repeat that call, name another checkpoint, or start anew with resume=False"
-        try:
-            identity, history = json.loads(header["identity"]), json.loads(header["history"])
-            for key, mine in self._identity.items():
-                if identity[key] != mine:
-                    raise BadInput(
-                        f"{path} is of another run: its {key} is {identity[key]!r}, and here it "
-                        f"is {mine!r}; {remedy}."
-                    )
-            if len(history) > self.total:
-                raise BadInput(
-                    f"{path} has {len(history)} steps behind it, more than the {self.total} asked "
-                    f"for; {remedy}."
-                )
-            for name, weight in self._weights.items():
-                weight.data.copy_(tensors[f"weight.{name}"])
-                self._optimizer.state[weight] = {
-                    "step": torch.tensor(float(len(history))),
-                    "exp_avg": tensors[f"exp_avg.{name}"].to(weight.device),
-                    "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].to(weight.device),
-                }
-            for row in history:
-                row.update(total=self.total, timestep=tuple(row["timestep"]))
-                self.history.append(Step(**row))
-        except (KeyError, TypeError, RuntimeError, json.JSONDecodeError):
-            raise BadInput(f"{path} is a damaged tuning checkpoint; {remedy}.") from None
-        self._saved = self.number
 
 
 finetune = Finetuning
-
-
-def _trainable(backbone: Backbone, parameters: str) -> dict[str, nn.Parameter]:
-    choices = {
-        "temporal": backbone.temporal_qkv,
-        "spatial": backbone.spatial_qkv,
-        "all": lambda: backbone.temporal_qkv() | backbone.spatial_qkv(),
-    }
-    if parameters not in choices:
-        raise BadInput(f"The parameters to tune are {', '.join(choices)}; got {parameters!r}.")
-    return choices[parameters]()
-
-
-def _check_range(
-    name: str, value: int | float, low: int | float, high: int | float = math.inf
-) -> None:
-    if not (low <= value <= high and math.isfinite(value)):
-        allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"
-        raise BadInput(f"Tuning needs {name} to be {allowed}; got {value}.")
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C inside the block is heeded at its end."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python delivers it to the main thread alone
-        return
-    held = []
-    handler = signal.signal(signal.SIGINT, lambda *_: held.append(True))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if held:
-            signal.raise_signal(signal.SIGINT)

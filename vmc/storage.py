@@ -4,11 +4,15 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import AdamW
 
 from vmc.errors import BadInput
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # as torch's AdamW calls them
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
@@ -17,11 +21,16 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], header: dict[str
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        mode = (
+            partial.stat().st_mode
+        )  # what the umask allows; save_file's own file is for its owner alone
         save_file(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             partial,
             header,
         )
+        partial.chmod(mode)
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         raise BadInput(
@@ -49,3 +58,28 @@ def read_tensors(path: str | Path, form: str, what: str) -> tuple[dict[str, Tens
     if header.get("format") != form:
         raise BadInput(f"{path} is a safetensors file, but not {what} that vmc wrote.")
     return tensors, header
+
+
+def moments(parameters: dict[str, nn.Parameter], optimizer: AdamW) -> dict[str, Tensor]:
+    """AdamW's running means of gradients and of their squares: `exp_avg.NAME`, `exp_avg_sq.NAME`.
+
+    The optimizer must have taken a step with each parameter; KeyError otherwise.
+    """
+    return {
+        f"{moment}.{name}": optimizer.state[parameter][moment]
+        for name, parameter in parameters.items()
+        for moment in MOMENTS
+    }
+
+
+def restore_moments(
+    parameters: dict[str, nn.Parameter],
+    optimizer: AdamW,
+    tensors: dict[str, Tensor],
+    step: int,
+) -> None:
+    """Put back what `moments` gave after `step` steps; KeyError where one is not in `tensors`."""
+    for name, parameter in parameters.items():
+        optimizer.state[parameter] = {"step": torch.tensor(float(step))} | {
+            moment: tensors[f"{moment}.{name}"].to(parameter.device) for moment in MOMENTS
+        }
