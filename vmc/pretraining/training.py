@@ -23,7 +23,7 @@ from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
 from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
 from vmc.sprites import random_scene
-from vmc.storage import read_tensors, write_tensors
+from vmc.storage import moments, read_tensors, restore_moments, write_tensors
 
 FORMAT = "vmc pretraining checkpoint 1"
 CAPTION_DROPOUT = 0.1
@@ -148,9 +148,7 @@ class Pretraining:
         """Write weights, their running average and the optimizer's moments, in one file."""
         tensors = {f"ema.{k}": v for k, v in self.ema.items()}
         tensors |= {f"model.{k}": p.detach() for k, p in self.model.named_parameters()}
-        for k, p in self._parameters():
-            for name in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{name}.{k}"] = self.optimizer.state[p][name]
+        tensors |= moments(dict(self._parameters()), self.optimizer)
         header = {"format": FORMAT, "step": str(self.step), "seed": str(self.seed)}
         write_tensors(self._checkpoint_path(), tensors, header)
 
@@ -166,13 +164,9 @@ class Pretraining:
         with torch.no_grad():
             for k, p in self.model.named_parameters():
                 p.copy_(tensors[f"model.{k}"])
-        for k, p in self._parameters():
-            self.ema[k] = tensors[f"ema.{k}"].to(self.device)
-            self.optimizer.state[p] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": tensors[f"exp_avg.{k}"].to(self.device),
-                "exp_avg_sq": tensors[f"exp_avg_sq.{k}"].to(self.device),
-            }
+        trained = dict(self._parameters())
+        self.ema = {k: tensors[f"ema.{k}"].to(self.device) for k in trained}
+        restore_moments(trained, self.optimizer, tensors, self.step)
 
     def _start_from(self, source: str | None) -> None:
         """Take the text encoder, and what fits of the networks, from an earlier stage's average."""
