@@ -2,6 +2,7 @@
 
 from vmc.sprites.motions import FRAMES, HELD_OUT, NAMED, Motion, held_out, path
 from vmc.sprites.places import PLACES
+from vmc.sprites.read_out import ReadOut, read_out
 from vmc.sprites.scene import COLOURS, STYLES, Scene, random_scene, render
 from vmc.sprites.shapes import SUBJECTS
 
@@ -14,9 +15,11 @@ __all__ = [
     "STYLES",
     "SUBJECTS",
     "Motion",
+    "ReadOut",
     "Scene",
     "held_out",
     "path",
     "random_scene",
+    "read_out",
     "render",
 ]
