@@ -33,8 +33,9 @@ class ReadOut:
 
     `confidence` holds a number in [0, 1] for each of subject, colour, place and count: how far the
     choice is ahead of the next best, times how well it fits. `centre_confidence` is the share of
-    what differs from the backdrop there that the subject explains. Frames where that is next to
-    nothing take their centre from the frames before and after (the middle if there are none).
+    what differs from the backdrop there that the subject explains; it means nothing where the
+    place's confidence is 0, as in footage from elsewhere. Frames where it is next to nothing take
+    their centre from the frames before and after (the middle if there are none).
     """
 
     subject: str
@@ -64,7 +65,8 @@ def read_out(video: Float[Tensor, "3 frame height width"], style: str = "plain")
     match = Matcher(picture, backdrop, style, colour).match()
     if colour != (colour := int(match.colour_scores.argmax())):
         match = Matcher(picture, backdrop, style, colour).match()
-    sure = float(match.explained.mean())
+    known = max(1 - nearest / _UNLIKE, 0)  # that it is the rendered world at all
+    sure = float(match.explained.mean()) * min(2 * known, 1)
     return ReadOut(
         subject=match.subject,
         colour=tuple(COLOURS)[colour],
@@ -76,7 +78,7 @@ def read_out(video: Float[Tensor, "3 frame height width"], style: str = "plain")
         confidence={
             "subject": sure * _lead(match.subject_scores),
             "colour": sure * _lead(match.colour_scores),
-            "place": (1 - nearest / second) * max(1 - nearest / _UNLIKE, 0),
+            "place": (1 - nearest / second) * known,
             "count": sure * min(abs(match.pair_gain - PAIR_GAIN) / 0.3, 1),
         },
         centre_confidence=match.explained,
