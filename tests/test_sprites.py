@@ -217,7 +217,7 @@ def test_read_outs_are_sure_of_what_is_drawn(read):
 
 @pytest.mark.parametrize("style", STYLES[1:])
 def test_read_outs_know_every_style(style):
-    for scene in scenes(10, seed=8, styled=0.0, pairs=0.0):
+    for scene in scenes(6, seed=8, styled=0.0, pairs=0.0):
         scene = scene.with_(style=style)
         seen = read_out(scene.render(), style)
         assert (seen.colour, seen.place) == (scene.colour, scene.place)
@@ -225,7 +225,7 @@ def test_read_outs_know_every_style(style):
 
 
 def test_read_outs_count_two():
-    for scene in scenes(15, seed=9, styled=0.0, pairs=1.0):
+    for scene in scenes(10, seed=9, styled=0.0, pairs=1.0):
         seen = read_out(scene.render())
         assert (seen.count, seen.subject, seen.colour) == (2, scene.subject, scene.colour)
         assert centre_error(seen, scene) < 0.01
@@ -243,7 +243,7 @@ def test_read_outs_take_any_length_and_size(frames, size):
 def test_read_outs_of_a_blurred_faint_noisy_video_are_right_but_less_sure():
     generator = torch.Generator().manual_seed(0)
     sure = {"clear": [], "weak": []}
-    for scene in scenes(20, seed=11, styled=0.0, pairs=0.0):
+    for scene in scenes(12, seed=11, styled=0.0, pairs=0.0):
         clip = scene.render()
         empty = scene.with_(motion=path([(9, 9)] * 2)).render()
         cast = 0.05 * torch.randn(3, 1, 1, 1, generator=generator)
