@@ -72,8 +72,12 @@ def customize(
     steps: Annotated[int | None, typer.Option(help="Steps of tuning.")] = None,
     seed: Seed = 0,
     device: Device = None,
-    reverse: Annotated[bool, typer.Option(help="Learn the motion played backward.")] = False,
-    resume: Annotated[bool, typer.Option(help="Go on with the run that the folder holds.")] = False,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Learn the motion played backward.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that the folder holds.")
+    ] = False,
 ) -> None:
     """Learn the motion of one clip, and make new videos that follow it."""
     from vmc.customizing import Customizing
@@ -98,7 +102,8 @@ def doctor(
     backbone: Backbone = "tiny",
     device: Device = None,
     record: Annotated[
-        bool, typer.Option(help="Write the numbers anew, after the weights were changed.")
+        bool,
+        typer.Option("--record", help="Write the numbers anew, after the weights were changed."),
     ] = False,
 ) -> None:
     """Check versions, device and memory, and that the weights give the right numbers here."""
@@ -169,7 +174,10 @@ def pretrain(
 @app.command()
 def evaluate(
     pretraining: Annotated[
-        bool, typer.Option(help="Examine the untuned model instead, on captions it never saw.")
+        bool,
+        typer.Option(
+            "--pretraining", help="Examine the untuned model instead, on captions it never saw."
+        ),
     ] = False,
     captions: Annotated[int, typer.Option(min=1, help="How many, for --pretraining.")] = 256,
     motion: Annotated[
