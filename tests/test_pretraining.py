@@ -55,9 +55,9 @@ def test_every_stage_trains_and_grows_out_of_the_one_before(tmp_path):
     keyframes = Pretraining("keyframes", tmp_path, steps=1)
     noisy, text = torch.randn(1, 3, 8, 40, 64), torch.randn(1, 16, 64)
     with torch.no_grad():
-        as_clip = keyframes.denoiser.velocity(noisy, 500, text)
+        as_clip = keyframes.denoiser.answer(noisy, 500, text)
         keyframes.denoiser.unet.temporal = False
-        as_images = keyframes.denoiser.velocity(noisy, 500, text)
+        as_images = keyframes.denoiser.answer(noisy, 500, text)
         keyframes.denoiser.unet.temporal = True
     torch.testing.assert_close(as_clip, as_images, atol=1e-5, rtol=0)
     before = {k: p.clone() for k, p in keyframes.text_encoder.named_parameters()}
@@ -66,8 +66,8 @@ def test_every_stage_trains_and_grows_out_of_the_one_before(tmp_path):
     interpolation = Pretraining("interpolation", tmp_path, steps=1)
     condition = torch.randn(1, 4, 8, 40, 64)
     with torch.no_grad():
-        blind = interpolation.denoiser.velocity(noisy, 500, text, condition)
-        seeing = interpolation.denoiser.velocity(noisy, 500, text, 2 * condition)
+        blind = interpolation.denoiser.answer(noisy, 500, text, condition)
+        seeing = interpolation.denoiser.answer(noisy, 500, text, 2 * condition)
     torch.testing.assert_close(blind, seeing)  # the new input channels start at zero
     list(interpolation)
     for stage in ("super_resolution_1", "super_resolution_2"):
@@ -128,9 +128,9 @@ def test_the_text_encoder_survives_its_file(tmp_path):
 def test_products_in_bfloat16_stay_close():
     denoiser = new_denoiser(RECIPES["image"]).requires_grad_(False)
     noisy, text = torch.randn(1, 3, 1, 40, 64), torch.randn(1, 16, 64)
-    exact = denoiser.velocity(noisy, 500, text)
+    exact = denoiser.answer(noisy, 500, text)
     bfloat16_products(denoiser)
-    error = (denoiser.velocity(noisy, 500, text) - exact).std() / exact.std()
+    error = (denoiser.answer(noisy, 500, text) - exact).std() / exact.std()
     assert 0 < error < 0.02
 
 

@@ -95,6 +95,17 @@ def noise_from_velocity(
     return signal_level * velocity + noise_level * noisy
 
 
+def noise_from_clean(
+    noisy: Float[Tensor, "batch *shape"],
+    clean: Float[Tensor, "batch *shape"],
+    timestep: int | Int[Tensor, "batch"],
+    alphas_cumprod: Float[Tensor, "T"],
+) -> Float[Tensor, "batch *shape"]:
+    """ε̂ = (x_t - √ᾱ_t x̂_0) / √(1-ᾱ_t): the ε that a prediction of the clean picture stands for."""
+    signal_level, noise_level = _signal_and_noise(timestep, alphas_cumprod, noisy)
+    return (noisy - signal_level * clean) / noise_level
+
+
 def guided(
     unconditional: Float[Tensor, "*shape"], conditional: Float[Tensor, "*shape"], scale: float
 ) -> Float[Tensor, "*shape"]:

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 from vmc.backbones import fingerprint
 from vmc.backbones.unet import PixelUNet3D
 from vmc.cascade import Cascade
-from vmc.diffusion import noise_from_velocity
+from vmc.diffusion import noise_from_clean, noise_from_velocity, velocity
 from vmc.errors import BadInput
 from vmc.stages import Interpolation, SuperResolution
 
@@ -50,15 +50,20 @@ def schedule() -> Float[Tensor, "1000"]:
 
 
 class Denoiser(nn.Module):
-    """ε_θ for one stage: space-to-depth by `patch`, the U-Net, and velocity turned into ε."""
+    """ε_θ for one stage: space-to-depth by `patch`, the U-Net, and its answer turned into ε.
 
-    def __init__(self, unet: PixelUNet3D, patch: int):
+    The U-Net `predicts` the "velocity" or, where a patch holds more numbers than the U-Net has
+    channels to carry their noise, the "clean" picture.
+    """
+
+    def __init__(self, unet: PixelUNet3D, patch: int, predicts: str = "velocity"):
         super().__init__()
         self.unet = unet
         self.patch = patch
+        self.predicts = predicts
         self.register_buffer("alphas_cumprod", schedule().clone(), persistent=False)
 
-    def velocity(
+    def answer(
         self,
         noisy: Float[Tensor, "batch 3 frame height width"],
         timestep: int | Int[Tensor, "batch"],
@@ -66,18 +71,25 @@ class Denoiser(nn.Module):
         condition: Float[Tensor, "batch extra frame height width"] | None = None,
         noise_level: int | Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch 3 frame height width"]:
-        """The network's own output. `condition` holds channels beside the noisy ones."""
+        """What the network `predicts`. `condition` holds channels beside the noisy ones."""
         seen = noisy if condition is None else torch.cat([noisy, condition], dim=1)
         folded = F.pixel_unshuffle(seen.transpose(1, 2), self.patch).transpose(1, 2)
         output = self.unet(folded, timestep, text, class_labels=noise_level)
         return F.pixel_shuffle(output.transpose(1, 2), self.patch).transpose(1, 2)
 
+    def target(self, clean, noise, timestep):
+        """What the network's answer is trained to be."""
+        if self.predicts == "clean":
+            return clean
+        return velocity(clean, noise, timestep, self.alphas_cumprod)
+
     def forward(self, noisy, timestep, text, condition=None, noise_level=None):
-        """ε̂ in the dtype of `noisy`; arguments as in `velocity`."""
-        dtype = self.unet.dtype
+        """ε̂ in the dtype of `noisy`; arguments as in `answer`."""
+        dtype = self.unet.conv_in.weight.dtype
         inputs = [x if x is None else x.to(dtype) for x in (noisy, text, condition)]
-        predicted = self.velocity(inputs[0], timestep, inputs[1], inputs[2], noise_level)
-        return noise_from_velocity(noisy, predicted.to(noisy.dtype), timestep, self.alphas_cumprod)
+        answer = self.answer(inputs[0], timestep, inputs[1], inputs[2], noise_level)
+        to_noise = noise_from_clean if self.predicts == "clean" else noise_from_velocity
+        return to_noise(noisy, answer.to(noisy.dtype), timestep, self.alphas_cumprod)
 
 
 class TextEncoder(nn.Module):
@@ -142,11 +154,11 @@ class TinyBackbone:
 
     @property
     def device(self) -> torch.device:
-        return self.unet.device
+        return self.unet.conv_in.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.unet.dtype
+        return self.unet.conv_in.weight.dtype
 
     @torch.no_grad()
     def encode_text(self, prompts: list[str]) -> Float[Tensor, "batch token width"]:
@@ -188,7 +200,7 @@ def load_denoiser(folder: Path, name: str) -> Denoiser:
         raise BadInput(f"{folder} holds no stage {name!r}: only {', '.join(index['stages'])}.")
     unet = PixelUNet3D.from_config(PixelUNet3D.load_config(folder / name))
     unet.load_state_dict(load_file(folder / name / "diffusion_pytorch_model.safetensors"))
-    return Denoiser(unet, index["stages"][name]["patch"])
+    return Denoiser(unet, **index["stages"][name])
 
 
 def load_text_encoder(folder: Path) -> TextEncoder:

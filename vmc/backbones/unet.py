@@ -268,4 +268,4 @@ class PixelUNet3D(ModelMixin, ConfigMixin):
 
     def _sinusoids(self, timestep, sample: Tensor) -> Tensor:
         timestep = torch.as_tensor(timestep, device=sample.device).expand(sample.shape[0])
-        return self.time_proj(timestep).to(self.dtype)
+        return self.time_proj(timestep).to(self.conv_in.weight.dtype)

@@ -22,19 +22,19 @@ class Recipe:
     in_channels: int = 3  # before space-to-depth: the noisy picture and what is shown beside it
     noise_levels: bool = False
     starts_from: str | None = None
-    attends: bool = True
+    predicts: str = "velocity"
     temporal_rate: float = 1.5  # learning rates of temporal layers and all others, relative
-    spatial_rate: float = 0.4
+    spatial_rate: float = 0.7
 
 
 RECIPES = {
-    "image": Recipe(6000, 32, 1.2e-3, (32, 64, 96), 2, spatial_rate=1.0),
-    "keyframes": Recipe(1600, 8, 1.0e-3, (32, 64, 96), 2, starts_from="image"),
+    "image": Recipe(3200, 32, 1.2e-3, (32, 64, 96), 2, spatial_rate=1.0),
+    "keyframes": Recipe(1300, 8, 1.0e-3, (32, 64, 96), 2, starts_from="image"),
     "interpolation": Recipe(
         800, 8, 6e-4, (32, 64, 96), 2, 7, starts_from="keyframes", spatial_rate=1.0
     ),
-    "super_resolution_1": Recipe(1500, 2, 1.5e-3, (32, 64), 4, 6, True, spatial_rate=1.5),
-    "super_resolution_2": Recipe(1500, 1, 1.5e-3, (32, 64), 8, 6, True, spatial_rate=1.5),
+    "super_resolution_1": Recipe(600, 1, 2e-3, (64, 64), 4, 6, True, predicts="clean"),
+    "super_resolution_2": Recipe(600, 1, 2e-3, (64, 64), 8, 6, True, predicts="clean"),
 }
 
 
@@ -86,4 +86,4 @@ def new_denoiser(recipe: Recipe, text_width: int = 64) -> Denoiser:
         temporal_dropout=0.0,
     )
     unet.zero_temporal_outputs()
-    return Denoiser(unet, recipe.patch)
+    return Denoiser(unet, recipe.patch, recipe.predicts)

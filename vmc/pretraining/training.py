@@ -8,7 +8,7 @@ import copy
 import csv
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from vmc.backbones.temporal import TemporalConvolution
 from vmc.backbones.tiny import sha256
-from vmc.diffusion import add_noise, velocity
+from vmc.diffusion import add_noise
 from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
 from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
@@ -114,8 +114,8 @@ class Pretraining:
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             text = self.text_encoder(captions)
-            predicted = self.denoiser.velocity(noisy, timestep, text, condition, level)
-        return F.mse_loss(predicted.float(), velocity(clean, noise, timestep, levels))
+            answer = self.denoiser.answer(noisy, timestep, text, condition, level)
+        return F.mse_loss(answer.float(), self.denoiser.target(clean, noise, timestep))
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         started = time.time()
@@ -206,7 +206,7 @@ def export(folder: str | Path, out: str | Path) -> None:
             continue
         model = Pretraining(stage, folder).averaged()
         model["denoiser"].unet.half().save_pretrained(out / stage)
-        index[stage] = {"patch": recipe.patch}
+        index[stage] = {"patch": recipe.patch, "predicts": recipe.predicts}
         if stage == "image":
             model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
             model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")
