@@ -84,6 +84,12 @@ def test_every_stage_trains_and_grows_out_of_the_one_before(tmp_path):
         torch.testing.assert_close(dict(loaded.named_parameters())[name], learned.half().float())
     assert not load_backbone(tmp_path / "tiny", "image").unet.temporal
 
+    (tmp_path / "further").mkdir()
+    further = Pretraining("keyframes", tmp_path / "further", weights=tmp_path / "tiny")
+    assert further.step == 0
+    for name, parameter in further.denoiser.named_parameters():
+        assert torch.equal(parameter, dict(loaded.named_parameters())[name])
+
     weights = tmp_path / "tiny" / "keyframes" / "diffusion_pytorch_model.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

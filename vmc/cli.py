@@ -144,18 +144,23 @@ def pretrain(
     seed: Seed = 0,
     device: Device = None,
     sheet_every: Annotated[int, typer.Option(min=1, help="Steps between two sheets.")] = 500,
+    start: Annotated[
+        str | None, typer.Option(help='Weights to train further: "tiny", or a folder of them.')
+    ] = None,
 ) -> None:
     """Train the tiny cascade from nothing, or go on where that was stopped."""
+    from vmc.backbones.tiny import WEIGHTS
     from vmc.cascade import checked_device
     from vmc.doctor import record
     from vmc.pretraining import RECIPES, Pretraining, export
     from vmc.pretraining.samples import write_sample
 
     device = str(checked_device(device))
+    weights_from = WEIGHTS if start == "tiny" else start
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars() as show, interrupt_noted() as interrupted:
         for name in stage or RECIPES:
-            training = Pretraining(name, out, steps, seed, device)
+            training = Pretraining(name, out, steps, seed, device, weights=weights_from)
             show(name, name, training.step, training.steps)
             for step, loss in training:
                 show(name, f"{name}, loss {loss:.4f}", step, training.steps)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vmc.backbones.temporal import TemporalConvolution
-from vmc.backbones.tiny import sha256
+from vmc.backbones.tiny import load_denoiser, load_text_encoder, sha256
 from vmc.diffusion import add_noise
 from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
@@ -31,7 +31,11 @@ EMA = 0.998
 
 
 class Pretraining:
-    """One stage's training, as an iterator of `(step, loss)`; saves and resumes by itself."""
+    """One stage's training, as an iterator of `(step, loss)`; saves and resumes by itself.
+
+    A checkpoint in `folder` is gone on from. Without one, a stage starts from the stage that its
+    recipe names, or from `weights`, a folder of exported ones, to train those further.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Pretraining:
         seed: int = 0,
         device: str = "cpu",
         checkpoint_every: int = 200,
+        weights: str | Path | None = None,
     ):
         if stage not in RECIPES:
             raise BadInput(
@@ -62,8 +67,12 @@ class Pretraining:
             for name, parameter in self.denoiser.named_parameters():
                 parameter.requires_grad_(".temp_" not in name)
         else:
-            self._start_from(recipe.starts_from)
             self.text_encoder.requires_grad_(False)
+        if weights is not None:
+            self.denoiser.load_state_dict(load_denoiser(Path(weights), stage).state_dict())
+            self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
+        elif stage != "image":
+            self._start_from(recipe.starts_from)
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
         self.optimizer = torch.optim.AdamW(

@@ -69,7 +69,7 @@ class Scene:
         return render([self], np.linspace(0, 1, frames)[None], size)[0]
 
     def centres(self, frames: int = 8) -> Float[Tensor, "frame 2"]:
-        """True centres (y, x) in fractions of the frame (of the pair's middle, for two subjects)."""
+        """True centres (y, x) in fractions of the frame; of two subjects, their middle."""
         return torch.tensor(self.motion.at(np.linspace(0, 1, frames))[0], dtype=torch.float32)
 
     def mask(
@@ -150,7 +150,7 @@ def _blocky(coordinate: Tensor) -> Tensor:
 
 
 def _distances(scenes, times, size):
-    """Signed distances to silhouette and details, in frame heights, (scene·frame, height, width)."""
+    """Distances to silhouette and details in frame heights, (scene·frame, height, width)."""
     poses = [s.motion.at(t) for s, t in zip(scenes, times, strict=True)]
     centre, scale, rotation = (
         torch.tensor(np.stack(p), dtype=torch.float32).flatten(0, 1)

@@ -1,0 +1,57 @@
+"""The shipped tiny cascade: its files, and inversion there and back."""
+
+import pytest
+import torch
+
+from vmc import invert
+from vmc.backbones import Backbone
+from vmc.backbones.tiny import WEIGHTS, load_backbone
+from vmc.cascade import Cascade, sample
+from vmc.sprites import Scene
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return load_backbone()
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return Scene("ball", "red", "on the road", "zigzag")
+
+
+def test_it_fulfils_the_contract(backbone):
+    assert isinstance(backbone, Backbone)
+    assert sum(f.stat().st_size for f in WEIGHTS.rglob("*.safetensors")) <= 40e6
+    assert len(backbone.temporal_qkv()) == 6 * 7  # two attentions in each of seven places
+    assert not set(backbone.temporal_qkv()) & set(backbone.spatial_qkv())
+
+
+def test_the_text_to_image_model_is_shipped_beside_it(backbone):
+    image = load_backbone(stage="image")
+    assert not image.unet.temporal
+    assert image.fingerprint != backbone.fingerprint
+
+
+def test_the_fingerprint_does_not_depend_on_the_dtype(backbone):
+    half = Cascade.from_pretrained("tiny", dtype=torch.bfloat16)
+    assert half.base.dtype == torch.bfloat16
+    assert half.base.fingerprint == backbone.fingerprint
+
+
+def reconstruction(backbone, clip, steps):
+    """RMS difference in [-1, 1] of the clip and its copy by inversion and sampling, no guidance."""
+    text = backbone.encode_text([""])
+    with torch.no_grad():
+        noise = invert(backbone, clip, steps)
+        copy = sample(
+            lambda x, t: backbone.predict_noise(x, t, text), backbone.sampler(), noise, steps
+        )
+    return (copy[0] - clip).square().mean().sqrt().item()
+
+
+def test_inversion_and_sampling_without_guidance_reconstruct_the_clip(backbone, scene):
+    clip = scene.render()
+    fine, coarse = reconstruction(backbone, clip, 50), reconstruction(backbone, clip, 5)
+    assert fine < 0.1
+    assert fine < 0.5 * coarse
