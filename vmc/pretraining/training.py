@@ -24,6 +24,7 @@ from vmc.pretraining.batches import BATCHES
 from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
 from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
+from vmc.video import write_atomically
 
 FORMAT = "vmc pretraining checkpoint 1"
 CAPTION_DROPOUT = 0.1
@@ -223,7 +224,7 @@ def export(folder: str | Path, out: str | Path) -> None:
     files = sorted(f for f in out.glob("*/*") if f.suffix in (".safetensors", ".json"))
     hashes = {f.relative_to(out).as_posix(): sha256(f) for f in files}
     text = json.dumps({"stages": index, "sha256": hashes}, indent=2) + "\n"
-    (out / "model_index.json").write_text(text)
+    write_atomically(out / "model_index.json", text.encode())
 
 
 def bfloat16_products(network: nn.Module) -> None:
