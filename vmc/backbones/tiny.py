@@ -142,7 +142,7 @@ class TinyBackbone:
     inversion_steps = 50
     sampling_steps = 25
     guidance_scale = 4.0
-    tuning_steps = 200
+    tuning_steps = 150
     learning_rate = 2e-3
 
     def __init__(self, denoiser: Denoiser, text_encoder: TextEncoder):
