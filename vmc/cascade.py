@@ -65,9 +65,9 @@ class Cascade:
         networks compute in (float32 if None). Raises `BadInput` for an unknown name, missing or
         altered weights, or a device that is not there.
         """
-        from vmc.backbones.tiny import load_cascade
+        from vmc.backbones.tiny import load_stages
 
-        return load_cascade(name, checked_device(device), dtype or torch.float32)
+        return cls(*load_stages(name, checked_device(device), dtype or torch.float32))
 
     @torch.no_grad()
     def generate(

@@ -21,7 +21,6 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from vmc.backbones import fingerprint
 from vmc.backbones.unet import PixelUNet3D
-from vmc.cascade import Cascade
 from vmc.diffusion import noise_from_clean, noise_from_velocity, velocity
 from vmc.errors import BadInput
 from vmc.stages import Interpolation, SuperResolution
@@ -219,8 +218,10 @@ def load_backbone(folder: str | Path = WEIGHTS, stage: str = "keyframes") -> Tin
     return backbone
 
 
-def load_cascade(name: str | Path, device: torch.device, dtype: torch.dtype) -> Cascade:
-    """A whole tiny cascade: the shipped one ("tiny"), or a folder in the same layout."""
+def load_stages(
+    name: str | Path, device: torch.device, dtype: torch.dtype
+) -> tuple[TinyBackbone, Interpolation, tuple[SuperResolution, ...]]:
+    """All stages of a tiny cascade: the shipped one ("tiny"), or a folder in the same layout."""
     folder = WEIGHTS if name == "tiny" else Path(name)
     base = load_backbone(folder)
     interpolation = Interpolation(load_denoiser(folder, "interpolation"), base.sampler)
@@ -233,7 +234,7 @@ def load_cascade(name: str | Path, device: torch.device, dtype: torch.dtype) -> 
         network.eval().requires_grad_(False).to(device)
         if dtype != torch.float32:
             network.unet.to(dtype)
-    return Cascade(base, interpolation, super_resolution)
+    return base, interpolation, super_resolution
 
 
 def read_index(folder: Path) -> dict:

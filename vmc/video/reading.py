@@ -141,7 +141,7 @@ def _read_film(path: Path) -> Iterator[_Pixels]:
         stream = container.streams.best("video")
         if stream is None or stream.codec_context is None:
             raise BadInput(f"{path} holds no pictures that can be decoded; give another video.")
-        stream.thread_type = "AUTO"
+        stream.thread_type = "SLICE"  # frames in flight between threads are lost where a file ends
         with suppress(av.FFmpegError):
             for packet in container.demux(stream):
                 if packet.is_corrupt:  # the file ends in its middle
