@@ -6,7 +6,6 @@ which was stopped anywhere goes on from there. Every file appears whole or not a
 
 import io
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from vmc.loss_curve import loss_curve, loss_table
 from vmc.machine import device_name, peak_memory
 from vmc.metrics import trajectory_error
 from vmc.prompts import appearance_invariant
-from vmc.sprites import FRAMES, HELD_OUT, Scene, read_out
+from vmc.sprites import HELD_OUT, Scene, read_out
 from vmc.video import contact_sheet, load_video, save_video, write_atomically
 
 FPS = 7.5
@@ -208,13 +207,14 @@ class Customizing:
     def _make_video(self, number: int, adapter: MotionAdapter, inverted: Tensor) -> dict:
         """Make and write one prompt's video; returns what the report says of it."""
         row = f"video {number + 1} of {len(self.prompts)}"
-        count = _step_counter(self.cascade)
         made = self.cascade.generate(
             self.prompts[number],
             adapter,
             inverted,
             self.seed,
-            on_step=lambda stage, *_: self.on_progress(row, f"{row}: {stage}", *count(stage)),
+            on_step=lambda stage, number, total, _: self.on_progress(
+                row, f"{row}: {stage}", number, total
+            ),
         )
         large = made.keyframes.repeat_interleave(ENLARGED, 2).repeat_interleave(ENLARGED, 3)
         # Every fourth frame of the video is a keyframe: both run at one pace.
@@ -264,21 +264,3 @@ def rendered(clip: str) -> Scene | None:
     """The scene that the word of a held-out motion stands for; None for any other word."""
     words = {word: name for name in HELD_OUT for word in (name, name.replace(" ", "-"))}
     return Scene("ball", "red", "on the road", words[clip]) if clip in words else None
-
-
-def _step_counter(cascade: Cascade) -> Callable[[str], tuple[int, int]]:
-    """Counts the sampling steps of each stage over all its windows: stage → (done, total)."""
-    totals = {
-        "keyframes": cascade.base.sampling_steps,
-        "interpolation": cascade.interpolation.steps,
-    }
-    for stage in cascade.super_resolution:
-        windows = 1 + math.ceil((FRAMES - 1) / (stage.window - 1))  # the first holds one frame
-        totals[f"super-resolution {stage.size[0]}×{stage.size[1]}"] = windows * stage.steps
-    done = dict.fromkeys(totals, 0)
-
-    def count(stage: str) -> tuple[int, int]:
-        done[stage] += 1
-        return done[stage], totals[stage]
-
-    return count
