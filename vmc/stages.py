@@ -106,7 +106,7 @@ class SuperResolution:
     size: tuple[int, int]
     steps: int = 5
     guidance_scale: float = 1.0
-    noise_level: int = 100
+    noise_level: int = 10
     window: int = 8
 
     def __call__(self, clip, text, unconditional, generator, on_step=None):

@@ -1,8 +1,8 @@
 """The tiny tier: a text-to-video cascade of the rendered world, small enough for two CPU cores.
 
 Every network in it is a `Denoiser`: Show-1's U-Net at about 1/400 of the size, which sees the
-picture through a fixed, lossless space-to-depth and predicts velocity. Both are hidden at its
-boundary, so that everything outside works on pixels and on the paper's ε.
+picture through a fixed, lossless space-to-depth and predicts the clean picture. Both are hidden at
+its boundary, so that everything outside works on pixels and on the paper's ε.
 """
 
 import difflib
@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from vmc.backbones import fingerprint
 from vmc.backbones.unet import PixelUNet3D
-from vmc.diffusion import noise_from_clean, noise_from_velocity, velocity
+from vmc.diffusion import noise_from_clean
 from vmc.errors import BadInput
 from vmc.stages import Interpolation, SuperResolution
 
@@ -51,18 +51,19 @@ def schedule() -> Float[Tensor, "1000"]:
 class Denoiser(nn.Module):
     """ε_θ for one stage: space-to-depth by `patch`, the U-Net, and its answer turned into ε.
 
-    The U-Net `predicts` the "velocity" or, where a patch holds more numbers than the U-Net has
-    channels to carry their noise, the "clean" picture.
+    The U-Net predicts the clean picture, not ε or a velocity: a patch holds more numbers than the
+    U-Net has channels to carry their noise through, while its clean content is simple. Where it
+    `enlarges`, the condition is the picture already, if blurred, and the U-Net predicts the change.
     """
 
-    def __init__(self, unet: PixelUNet3D, patch: int, predicts: str = "velocity"):
+    def __init__(self, unet: PixelUNet3D, patch: int, enlarges: bool = False):
         super().__init__()
         self.unet = unet
         self.patch = patch
-        self.predicts = predicts
+        self.enlarges = enlarges
         self.register_buffer("alphas_cumprod", schedule().clone(), persistent=False)
 
-    def answer(
+    def clean(
         self,
         noisy: Float[Tensor, "batch 3 frame height width"],
         timestep: int | Int[Tensor, "batch"],
@@ -70,25 +71,19 @@ class Denoiser(nn.Module):
         condition: Float[Tensor, "batch extra frame height width"] | None = None,
         noise_level: int | Int[Tensor, "batch"] | None = None,
     ) -> Float[Tensor, "batch 3 frame height width"]:
-        """What the network `predicts`. `condition` holds channels beside the noisy ones."""
+        """The estimate of x_0. `condition` holds channels beside the noisy ones."""
         seen = noisy if condition is None else torch.cat([noisy, condition], dim=1)
         folded = F.pixel_unshuffle(seen.transpose(1, 2), self.patch).transpose(1, 2)
         output = self.unet(folded, timestep, text, class_labels=noise_level)
-        return F.pixel_shuffle(output.transpose(1, 2), self.patch).transpose(1, 2)
-
-    def target(self, clean, noise, timestep):
-        """What the network's answer is trained to be."""
-        if self.predicts == "clean":
-            return clean
-        return velocity(clean, noise, timestep, self.alphas_cumprod)
+        picture = F.pixel_shuffle(output.transpose(1, 2), self.patch).transpose(1, 2)
+        return condition + picture if self.enlarges else picture
 
     def forward(self, noisy, timestep, text, condition=None, noise_level=None):
-        """ε̂ in the dtype of `noisy`; arguments as in `answer`."""
+        """ε̂ in the dtype of `noisy`; arguments as in `clean`."""
         dtype = self.unet.conv_in.weight.dtype
         inputs = [x if x is None else x.to(dtype) for x in (noisy, text, condition)]
-        answer = self.answer(inputs[0], timestep, inputs[1], inputs[2], noise_level)
-        to_noise = noise_from_clean if self.predicts == "clean" else noise_from_velocity
-        return to_noise(noisy, answer.to(noisy.dtype), timestep, self.alphas_cumprod)
+        clean = self.clean(inputs[0], timestep, inputs[1], inputs[2], noise_level)
+        return noise_from_clean(noisy, clean.to(noisy.dtype), timestep, self.alphas_cumprod)
 
 
 class TextEncoder(nn.Module):

@@ -21,7 +21,7 @@ from vmc.backbones.tiny import load_denoiser, load_text_encoder, sha256
 from vmc.diffusion import add_noise
 from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
-from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
+from vmc.pretraining.recipes import HIGH_NOISE, RECIPES, new_denoiser, new_text_encoder
 from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
 from vmc.video import write_atomically
@@ -29,6 +29,7 @@ from vmc.video import write_atomically
 FORMAT = "vmc pretraining checkpoint 1"
 CAPTION_DROPOUT = 0.1
 EMA = 0.998
+SUBJECT_WEIGHT = 4.0
 
 
 class Pretraining:
@@ -111,21 +112,32 @@ class Pretraining:
             "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion)
             for s in scenes
         ]
-        clean, condition, level = BATCHES[self.stage](scenes, rng, generator)
-        noise = torch.randn(clean.shape, generator=generator)
+        batch = BATCHES[self.stage](scenes, rng, generator)
+        noise = torch.randn(batch.clean.shape, generator=generator)
         timestep = torch.randint(0, 1000, (len(scenes),), generator=generator)
-        tensors = (clean, noise, timestep, condition, level)
-        return captions, *(t if t is None else t.to(self.device) for t in tensors)
+        high = torch.randint(*HIGH_NOISE, (len(scenes),), generator=generator)
+        from_high = torch.rand(len(scenes), generator=generator) < self.recipe.high_noise
+        timestep = torch.where(from_high, high, timestep)
+        return captions, batch.to(self.device), noise.to(self.device), timestep.to(self.device)
 
     def _loss(self, step: int) -> Tensor:
-        captions, clean, noise, timestep, condition, level = self._draw(step)
+        """Squared error of x̂_0, weighted by 1 / (1-ᾱ_t) as a velocity's would be, up to 5.
+
+        Subjects are a small part of a picture and the hardest: their pixels count more.
+        """
+        captions, batch, noise, timestep = self._draw(step)
         levels = self.denoiser.alphas_cumprod
-        noisy = add_noise(clean, noise, timestep, levels)
+        noisy = add_noise(batch.clean, noise, timestep, levels)
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             text = self.text_encoder(captions)
-            answer = self.denoiser.answer(noisy, timestep, text, condition, level)
-        return F.mse_loss(answer.float(), self.denoiser.target(clean, noise, timestep))
+            estimate = self.denoiser.clean(noisy, timestep, text, batch.condition, batch.level)
+        error = (estimate.float() - batch.clean).square()
+        weight = 1 / (1 - levels[timestep]).clamp(min=0.2)
+        error = error * weight[:, None, None, None, None]
+        if batch.subject is not None:
+            error = error * (1 + SUBJECT_WEIGHT * batch.subject)
+        return error.mean()
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         started = time.time()
@@ -216,7 +228,7 @@ def export(folder: str | Path, out: str | Path) -> None:
             continue
         model = Pretraining(stage, folder).averaged()
         model["denoiser"].unet.half().save_pretrained(out / stage)
-        index[stage] = {"patch": recipe.patch, "predicts": recipe.predicts}
+        index[stage] = {"patch": recipe.patch, "enlarges": recipe.enlarges}
         if stage == "image":
             model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
             model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")

@@ -3,7 +3,7 @@
 from vmc.sprites.motions import FRAMES, HELD_OUT, NAMED, Motion, held_out, path
 from vmc.sprites.places import PLACES
 from vmc.sprites.read_out import ReadOut, read_out
-from vmc.sprites.scene import COLOURS, STYLES, Scene, random_scene, render
+from vmc.sprites.scene import COLOURS, STYLES, Scene, random_scene, render, silhouettes
 from vmc.sprites.shapes import SUBJECTS
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "random_scene",
     "read_out",
     "render",
+    "silhouettes",
 ]

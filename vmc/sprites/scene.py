@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from vmc.errors import BadInput
 from vmc.sprites import motions
@@ -76,8 +77,7 @@ class Scene:
         self, frames: int = 8, size: tuple[int, int] = (40, 64)
     ) -> Bool[Tensor, "frame height width"]:
         """True where a subject covers at least half of the pixel."""
-        distance, _ = _distances([self], np.linspace(0, 1, frames)[None], size)
-        return distance < 0
+        return silhouettes([self], np.linspace(0, 1, frames)[None], size)[0, 0]
 
     def caption(self, rng: np.random.Generator | None = None, motion: bool = True) -> str:
         """The caption, e.g. "a red car is rising on the sand".
@@ -135,6 +135,17 @@ def render(
     return (image * 2 - 1).clamp(-1, 1).transpose(1, 2).contiguous()
 
 
+def silhouettes(
+    scenes: list[Scene],
+    times: Float[np.ndarray, "scene frame"],
+    size: tuple[int, int] = (40, 64),
+    margin: float = 0.0,
+) -> Bool[Tensor, "scene 1 frame height width"]:
+    """True within `margin`, in fractions of the frame's height, of a subject's silhouette."""
+    distance, _ = _distances(scenes, times, size)
+    return (distance < margin).unflatten(0, times.shape).unsqueeze(1)
+
+
 def _backdrop(scene: Scene, size: tuple[int, int]) -> Tensor:
     if scene.style == "pixel art":
         y, x = (_blocky(c) for c in pixel_centres(*size))
@@ -157,16 +168,22 @@ def _distances(scenes, times, size):
         for p in zip(*poses, strict=True)
     )
     frames = times.shape[1]
-    table = atlas()[[SUBJECTS.index(s.subject) for s in scenes for _ in range(frames)]]
+    subject = torch.tensor([SUBJECTS.index(s.subject) for s in scenes]).repeat_interleave(frames)
     blocky = torch.tensor([s.style == "pixel art" for s in scenes]).repeat_interleave(frames)
     pair = torch.tensor([s.count == 2 for s in scenes]).repeat_interleave(frames)
     y, x = pixel_centres(*size)
-    result = _place(table, centre, scale, rotation, blocky, y, x)
+    result = _place(subject, centre, scale, rotation, blocky, y, x)
     if pair.any():
         offset = torch.tensor(_PAIR)
         first, second = (
             _place(
-                table[pair], centre[pair] + o, scale[pair] * 0.7, rotation[pair], blocky[pair], y, x
+                subject[pair],
+                centre[pair] + o,
+                scale[pair] * 0.7,
+                rotation[pair],
+                blocky[pair],
+                y,
+                x,
             )
             for o in (offset, -offset)
         )
@@ -174,14 +191,18 @@ def _distances(scenes, times, size):
     return result.unbind(1)
 
 
-def _place(table, centre, scale, rotation, blocky, y, x):
+def _place(subject, centre, scale, rotation, blocky, y, x):
     """Look the atlas up under each frame's shift, size and turn."""
     y, x = (torch.where(blocky[:, None, None], _blocky(c), c) for c in (y, x))
     dy = (y - centre[:, 0, None, None]) / scale[:, None, None]
     dx = (x - centre[:, 1, None, None] * ASPECT) / scale[:, None, None]
     cos, sin = rotation.cos()[:, None, None], rotation.sin()[:, None, None]
     grid = torch.stack([cos * dx + sin * dy, cos * dy - sin * dx], dim=-1) / EXTENT
-    local = torch.nn.functional.grid_sample(table, grid, padding_mode="border", align_corners=False)
+    local = torch.empty(len(grid), 2, *grid.shape[1:3])
+    for index in subject.unique():  # one table for all frames of a subject: it stays in the cache
+        rows = subject == index
+        table = atlas()[index].expand(int(rows.sum()), -1, -1, -1)
+        local[rows] = F.grid_sample(table, grid[rows], padding_mode="border", align_corners=False)
     return local * scale[:, None, None, None]
 
 
