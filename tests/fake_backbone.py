@@ -23,6 +23,7 @@ class Settings:
     device = torch.device("cpu")
     dtype = torch.float32
     inversion_steps = 20
+    inversion_start = 0
     sampling_steps = 20
     guidance_scale = 2.0
     tuning_steps = 6

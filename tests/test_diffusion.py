@@ -181,6 +181,20 @@ def test_inversion_then_sampling_reconstructs_the_clip():
     assert errors[2] < 0.005
 
 
+def test_inversion_may_start_from_the_noised_clip():
+    backbone = GaussianBackbone()
+    clip, asked = backbone.clip(), []
+    inverted = invert(
+        backbone, clip, steps=500, start=201, seed=3, on_step=lambda *s: asked.append(s[:3])
+    )
+    assert asked[0] == (1, 399, 202) and asked[-1] == (399, 399, 998)
+    noise = torch.randn(1, *clip.shape, generator=torch.Generator().manual_seed(3))
+    noisy = add_noise(clip[None], noise, 200, backbone.alphas_cumprod)
+    assert rms(inverted - backbone.flow(noisy, 200, 998)) < 0.01
+    assert torch.equal(invert(backbone, clip, start=0), invert(backbone, clip))
+    assert torch.equal(invert(backbone, clip, start=49), invert(backbone, clip))
+
+
 def test_released_schedule_leaves_more_signal_than_the_model_expects():
     """SD's ᾱ at the last inverted timestep, 963, is .00712, where the cosine's is .00314."""
     backbone = GaussianBackbone()
@@ -231,6 +245,9 @@ def test_bad_input_is_named():
     for steps in (0, -3, 1001):
         with pytest.raises(BadInput, match=f"from 1 to 1000 steps; got {steps}"):
             invert(backbone, clip, steps=steps)
+    for start in (-1, 1000):
+        with pytest.raises(BadInput, match=f"from 0 to 999; got {start}"):
+            invert(backbone, clip, start=start)
     with pytest.raises(BadInput, match=r"shape \(3, 3, 8, 8\), .* works on \(3, 4, 8, 8\)"):
         invert(backbone, clip[:, :3])
     with pytest.raises(BadInput, match="NaN"):

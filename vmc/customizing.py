@@ -106,6 +106,7 @@ class Customizing:
             "steps": self.tuning.total,
             **self.tuning.settings,
             "inversion_steps": base.inversion_steps,
+            "inversion_start": base.inversion_start,
             "sampling_steps": base.sampling_steps,
             "guidance_scale": base.guidance_scale,
         }
@@ -131,6 +132,7 @@ class Customizing:
             inverted = invert(
                 self.cascade,
                 self.clip,
+                seed=self.seed,
                 on_step=lambda n, total, *_: self.on_progress("inversion", "inversion", n, total),
             )
         for number in range(len(self.report["videos"]), len(self.prompts)):

@@ -176,6 +176,8 @@ def invert(
     steps: int | None = None,
     prompt: str = "",
     schedule: str = "model",
+    start: int | None = None,
+    seed: int = 0,
     on_step: Callable[[int, int, int, Tensor], None] | None = None,
 ) -> Float[Tensor, "1 channel frame h w"]:
     """The noise from which DDIM sampling (η = 0, no guidance, the same steps) returns to the clip.
@@ -193,11 +195,18 @@ def invert(
         schedule: "model" takes ᾱ_t from the backbone. "released" takes Stable Diffusion's
             (scaled-linear β from 0.00085 to 0.012) whatever the network was trained with: the
             published code's mismatch, for study.
+        start: the timestep to which the clip is noised by the forward process (Eq. 1) before the
+            network inverts it, rounded down to one of the steps; 0 is inversion all the way, as in
+            the paper; the backbone's own if None. The first steps find too little noise wherever a
+            picture is smooth, and the structure that they leave in its place ties the new video to
+            the clip's looks (Staniszewski et al. 2024, arXiv 2410.23530).
+        seed: of that noise, ≥ 0.
         on_step: called as on_step(number, steps, timestep, latent) after each step, number from 1.
     Returns:
         the inverted noise, in the shape that `encode_video` gives a batch of one, float32.
     Raises:
-        BadInput: a clip of another shape or range, with NaN; steps out of range; another schedule.
+        BadInput: a clip of another shape or range, with NaN; steps or start out of range; another
+            schedule.
     """
     from diffusers import DDIMInverseScheduler
 
@@ -207,6 +216,11 @@ def invert(
     num_timesteps = len(backbone.alphas_cumprod)
     if not 1 <= steps <= num_timesteps:
         raise BadInput(f"Inversion takes from 1 to {num_timesteps} steps; got {steps}.")
+    start = backbone.inversion_start if start is None else start
+    if not 0 <= start < num_timesteps:
+        raise BadInput(
+            f"Inversion starts at a timestep from 0 to {num_timesteps - 1}; got {start}."
+        )
     # A pixel may leave [-1, 1] on the way, and the clip counts as x_0 with ᾱ_0, not with ᾱ = 1.
     unclipped = dict(clip_sample=False, set_alpha_to_one=False)
     if schedule == "model":
@@ -220,10 +234,16 @@ def invert(
     else:
         raise BadInput(f'Inversion knows the schedules "model" and "released"; got "{schedule}".')
     scheduler.set_timesteps(steps)
+    skipped = [t for t in scheduler.timesteps.tolist() if 0 < t <= start]
+    timesteps = scheduler.timesteps.tolist()[len(skipped) + 1 if skipped else 0 :]
+    if skipped:
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
+        levels = scheduler.alphas_cumprod.to(latent.device)
+        latent = add_noise(latent, noise.to(latent), skipped[-1], levels)
     text = backbone.encode_text([prompt])
-    for number, timestep in enumerate(scheduler.timesteps.tolist(), start=1):
+    for number, timestep in enumerate(timesteps, start=1):
         noise_prediction = backbone.predict_noise(latent, timestep, text)
         latent = scheduler.step(noise_prediction, timestep, latent).prev_sample
         if on_step is not None:
-            on_step(number, steps, timestep, latent)
+            on_step(number, len(timesteps), timestep, latent)
     return latent

@@ -48,6 +48,8 @@ class Backbone(Protocol):
 
     # Settings that were measured to work; every call that uses one lets the caller override it.
     inversion_steps: int
+    inversion_start: int
+    """Timestep to which a clip is noised before it is inverted; 0 for none. See `vmc.invert`."""
     sampling_steps: int
     guidance_scale: float
     tuning_steps: int

@@ -53,14 +53,15 @@ class Denoiser(nn.Module):
 
     The U-Net predicts the clean picture, not ε or a velocity: a patch holds more numbers than the
     U-Net has channels to carry their noise through, while its clean content is simple. Where it
-    `enlarges`, the condition is the picture already, if blurred, and the U-Net predicts the change.
+    `refines`, the condition begins with a first guess of the picture, and the U-Net predicts what
+    is to be changed in it.
     """
 
-    def __init__(self, unet: PixelUNet3D, patch: int, enlarges: bool = False):
+    def __init__(self, unet: PixelUNet3D, patch: int, refines: bool = False):
         super().__init__()
         self.unet = unet
         self.patch = patch
-        self.enlarges = enlarges
+        self.refines = refines
         self.register_buffer("alphas_cumprod", schedule().clone(), persistent=False)
 
     def clean(
@@ -76,7 +77,7 @@ class Denoiser(nn.Module):
         folded = F.pixel_unshuffle(seen.transpose(1, 2), self.patch).transpose(1, 2)
         output = self.unet(folded, timestep, text, class_labels=noise_level)
         picture = F.pixel_shuffle(output.transpose(1, 2), self.patch).transpose(1, 2)
-        return condition + picture if self.enlarges else picture
+        return condition[:, :3] + picture if self.refines else picture
 
     def forward(self, noisy, timestep, text, condition=None, noise_level=None):
         """ε̂ in the dtype of `noisy`; arguments as in `clean`."""
@@ -134,6 +135,7 @@ class TinyBackbone:
     frames = 8
     size = (40, 64)
     inversion_steps = 50
+    inversion_start = 40
     sampling_steps = 25
     guidance_scale = 4.0
     tuning_steps = 150
@@ -206,9 +208,12 @@ def load_text_encoder(folder: Path) -> TextEncoder:
 
 
 def load_backbone(folder: str | Path = WEIGHTS, stage: str = "keyframes") -> TinyBackbone:
-    """The keyframe model; or, with stage="image", the text-to-image model that it grew from."""
+    """The keyframe model; or, with stage="image", the text-to-image model that it grew from.
+
+    They share their weights: pretraining on clips changed the temporal layers alone.
+    """
     folder = Path(folder)
-    backbone = TinyBackbone(load_denoiser(folder, stage), load_text_encoder(folder))
+    backbone = TinyBackbone(load_denoiser(folder, "keyframes"), load_text_encoder(folder))
     backbone.unet.temporal = stage != "image"
     return backbone
 

@@ -148,6 +148,7 @@ def four_way(
         "steps": steps,
         "learning_rate": backbone.learning_rate,
         "inversion_steps": backbone.inversion_steps,
+        "inversion_start": backbone.inversion_start,
         "sampling_steps": backbone.sampling_steps,
         "guidance_scale": backbone.guidance_scale if guidance_scale is None else guidance_scale,
         "inversion": inversion,
@@ -221,7 +222,7 @@ def _four_ways(
     adapter = run.adapter
 
     def inverted():
-        return invert(cascade, clip, on_step=lambda *_: tick("inverting"))
+        return invert(cascade, clip, seed=seed, on_step=lambda *_: tick("inverting"))
 
     noise = {False: inverted()}
     if inversion == "tuned":

@@ -20,6 +20,7 @@ KEYFRAME_TIMES = np.linspace(0, 1, 8)
 
 
 NOISE_LEVELS = 60  # of what is enlarged; a patch's noise could not be taken out of it again
+_GRID = 16  # pixels; every patch size divides it
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ def interpolation_batch(scenes, rng, generator) -> Batch:
 
 
 def super_resolution_batch(size, low_size, frames):
-    """Clips of `frames` frames at `size`, with their noised low-resolution version beside them."""
+    """Clips of `frames` frames at `size`, with their noised low-resolution version beside them.
+
+    A quarter of each frame is enough: how to enlarge is a local matter.
+    """
 
     def batch(scenes, rng, generator) -> Batch:
         count = 1 if rng.random() < 0.25 else frames
@@ -72,7 +76,9 @@ def super_resolution_batch(size, low_size, frames):
         noise = torch.randn(clean.shape, generator=generator)
         first = clean[:, :, 0] if count > 1 else None
         condition = low_resolution_condition(low, size, level, noise, schedule(), first)
-        return Batch(clean, condition, level)
+        top, left = (_GRID * rng.integers(0, side // 2 // _GRID + 1) for side in size)
+        part = (..., slice(top, top + size[0] // 2), slice(left, left + size[1] // 2))
+        return Batch(clean[part], condition[part], level)
 
     return batch
 

@@ -35,8 +35,8 @@ SUBJECT_WEIGHT = 4.0
 class Pretraining:
     """One stage's training, as an iterator of `(step, loss)`; saves and resumes by itself.
 
-    A checkpoint in `folder` is gone on from. Without one, a stage starts from the stage that its
-    recipe names, or from `weights`, a folder of exported ones, to train those further.
+    A checkpoint in `folder` is gone on from. Without one, a stage starts from `image` in the same
+    folder, or from `weights`, a folder of exported ones, to train those further.
     """
 
     def __init__(
@@ -65,20 +65,19 @@ class Pretraining:
         torch.random.set_rng_state(torch_state)
         self.denoiser.unet.temporal = stage != "image"
         self.model = nn.ModuleDict({"denoiser": self.denoiser, "text_encoder": self.text_encoder})
-        if stage == "image":
-            for name, parameter in self.denoiser.named_parameters():
-                parameter.requires_grad_(".temp_" not in name)
-        else:
-            self.text_encoder.requires_grad_(False)
+        for name, parameter in self.denoiser.named_parameters():
+            part = "temporal" if ".temp_" in name else "spatial"
+            parameter.requires_grad_(recipe.trains in ("all", part))
+        self.text_encoder.requires_grad_(stage == "image")
         if weights is not None:
             self.denoiser.load_state_dict(load_denoiser(Path(weights), stage).state_dict())
             self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
         elif stage != "image":
-            self._start_from(recipe.starts_from)
+            self._start_from_image()
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
         self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
+            [p for _, p in self._parameters()], lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
         )
         self.step = 0
         if self._checkpoint_path().exists():
@@ -88,14 +87,6 @@ class Pretraining:
 
     def _parameters(self):
         return [(k, p) for k, p in self.model.named_parameters() if p.requires_grad]
-
-    def _groups(self):
-        temporal = [p for k, p in self._parameters() if ".temp_" in k]
-        others = [p for k, p in self._parameters() if ".temp_" not in k]
-        return [
-            {"params": temporal, "rate": self.recipe.temporal_rate},
-            {"params": others, "rate": self.recipe.spatial_rate},
-        ]
 
     def rate(self, step: int) -> float:
         """Warm-up, a plateau, and for the last 40 % of the steps a linear descent to zero."""
@@ -128,6 +119,8 @@ class Pretraining:
         captions, batch, noise, timestep = self._draw(step)
         levels = self.denoiser.alphas_cumprod
         noisy = add_noise(batch.clean, noise, timestep, levels)
+        # torch's group norm for channels-last crashes if its weights need a gradient, its input none.
+        noisy.requires_grad_(self.recipe.trains == "temporal")
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             text = self.text_encoder(captions)
@@ -149,7 +142,7 @@ class Pretraining:
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate(self.step) * group["rate"]
+                group["lr"] = self.rate(self.step)
             self.optimizer.step()
             decay = min(EMA, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
@@ -190,24 +183,16 @@ class Pretraining:
         self.ema = {k: tensors[f"ema.{k}"].to(self.device) for k in trained}
         restore_moments(trained, self.optimizer, tensors, self.step)
 
-    def _start_from(self, source: str | None) -> None:
-        """Take the text encoder, and what fits of the networks, from an earlier stage's average."""
-        path = self.folder / f"{source or 'image'}.checkpoint.safetensors"
+    def _start_from_image(self) -> None:
+        """Take the averaged text encoder of `image`; for keyframes also its network."""
+        path = self.folder / "image.checkpoint.safetensors"
         if not path.exists():
-            raise BadInput(f"{path} is missing: train the stage {source or 'image'!r} first.")
+            raise BadInput(f"{path} is missing: train the stage 'image' first.")
         tensors, _ = read_tensors(path, FORMAT, "a pretraining checkpoint")
         with torch.no_grad():
             for k, p in self.model.named_parameters():
-                if source is None and not k.startswith("text_encoder."):
-                    continue
-                if source == "image" and ".temp_" in k:
-                    continue
-                learned = tensors.get(f"ema.{k}", tensors[f"model.{k}"])
-                if learned.shape == p.shape:
-                    p.copy_(learned)
-                else:  # more input channels than before: the new ones start at zero
-                    p.zero_()
-                    p[:, : learned.shape[1]] = learned
+                if k.startswith("text_encoder.") or self.stage == "keyframes":
+                    p.copy_(tensors.get(f"ema.{k}", tensors[f"model.{k}"]))
 
     def averaged(self) -> nn.ModuleDict:
         """A copy of the model with its averaged weights, in eval mode; training goes on without."""
@@ -227,8 +212,9 @@ def export(folder: str | Path, out: str | Path) -> None:
         if not (folder / f"{stage}.checkpoint.safetensors").exists():
             continue
         model = Pretraining(stage, folder).averaged()
-        model["denoiser"].unet.half().save_pretrained(out / stage)
-        index[stage] = {"patch": recipe.patch, "enlarges": recipe.enlarges}
+        name = "keyframes" if stage == "image" else stage  # until the real ones come, if they do
+        model["denoiser"].unet.half().save_pretrained(out / name)
+        index[name] = {"patch": recipe.patch, "refines": recipe.refines}
         if stage == "image":
             model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
             model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")
