@@ -25,8 +25,7 @@ from vmc.sprites import random_scene
 def small(monkeypatch):
     """The same stages with two narrow resolutions and two scenes a batch."""
     for stage in RECIPES:
-        recipe = replace(RECIPES[stage], widths=(32, 32), batch=2, patch=RECIPES[stage].patch * 2)
-        monkeypatch.setitem(RECIPES, stage, recipe)
+        monkeypatch.setitem(RECIPES, stage, replace(RECIPES[stage], widths=(32, 32), batch=2))
 
 
 def train(stage, folder, steps, **options):
@@ -63,7 +62,10 @@ def test_every_stage_trains_and_grows_out_of_the_one_before(tmp_path):
     before = {k: p.detach().clone() for k, p in keyframes.model.named_parameters()}
     list(keyframes)
     for k, p in keyframes.model.named_parameters():
-        assert torch.equal(before[k], p) == (".temp_" not in k), k
+        if ".temp_" in k or "text_encoder." in k:
+            assert not torch.equal(before[k], p), k
+        elif ".resnets." in k or ".to_q." in k or "conv_" in k:  # how things look stays
+            assert torch.equal(before[k], p), k
     interpolation = Pretraining("interpolation", tmp_path, steps=1)
     condition = torch.randn(1, 4, 8, 40, 64)
     with torch.no_grad():

@@ -23,7 +23,7 @@ class Recipe:
     attending: int = 2  # resolutions, from the coarsest up, that attend to pixels, text and frames
     in_channels: int = 3  # before space-to-depth: the noisy picture and what is shown beside it
     refines: bool = False
-    trains: str = "all"  # or the "temporal" layers alone, or all but these, the "spatial" ones
+    trains: str = "all"  # or what a "picture" takes; or what "motion" takes beyond that, see below
     high_noise: float = 0.0  # share of the timesteps that come from `HIGH_NOISE` alone
 
 
@@ -33,13 +33,31 @@ class Recipe:
 HIGH_NOISE = (750, 990)
 
 RECIPES = {
-    "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, trains="spatial", high_noise=0.6),
-    # The looks stay as `image` learned them: without its temporal layers, this is that model.
-    "keyframes": Recipe(3000, 8, 1.5e-3, (96, 128), 4, trains="temporal", high_noise=0.5),
+    "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, trains="picture", high_noise=0.6),
+    # Looks stay as `image` learned them: without its temporal layers, this draws single pictures.
+    "keyframes": Recipe(3000, 8, 1.5e-3, (96, 128), 4, trains="motion", high_noise=0.5),
     "interpolation": Recipe(2000, 8, 1.0e-3, (64, 96), 4, 1, in_channels=7, refines=True),
     "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 96), 4, 1, in_channels=6, refines=True),
     "super_resolution_2": Recipe(1500, 1, 1e-3, (64, 96), 8, 1, in_channels=6, refines=True),
 }
+
+
+READERS = (".add_k_proj.", ".add_v_proj.", ".norm_cross.", "add_embedding.", "encoder_hid_proj.")
+READERS_RATE = 0.3  # their learning rate on clips, relative to that of the temporal layers
+
+
+def trains(recipe: Recipe, name: str) -> bool:
+    """Whether the denoiser's parameter of this name is trained.
+
+    A picture takes all but the temporal layers. Motion takes these, and whatever reads the caption,
+    whose words for motions mean nothing in a picture.
+    """
+    temporal = ".temp_" in name
+    return {
+        "all": True,
+        "picture": not temporal,
+        "motion": temporal or any(reader in name for reader in READERS),
+    }[recipe.trains]
 
 
 def vocabulary() -> list[str]:

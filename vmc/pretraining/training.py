@@ -21,7 +21,14 @@ from vmc.backbones.tiny import load_denoiser, load_text_encoder, sha256
 from vmc.diffusion import add_noise
 from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
-from vmc.pretraining.recipes import HIGH_NOISE, RECIPES, new_denoiser, new_text_encoder
+from vmc.pretraining.recipes import (
+    HIGH_NOISE,
+    READERS_RATE,
+    RECIPES,
+    new_denoiser,
+    new_text_encoder,
+    trains,
+)
 from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
 from vmc.video import write_atomically
@@ -66,9 +73,8 @@ class Pretraining:
         self.denoiser.unet.temporal = stage != "image"
         self.model = nn.ModuleDict({"denoiser": self.denoiser, "text_encoder": self.text_encoder})
         for name, parameter in self.denoiser.named_parameters():
-            part = "temporal" if ".temp_" in name else "spatial"
-            parameter.requires_grad_(recipe.trains in ("all", part))
-        self.text_encoder.requires_grad_(stage == "image")
+            parameter.requires_grad_(trains(recipe, name))
+        self.text_encoder.requires_grad_(recipe.trains != "all")
         if weights is not None:
             self.denoiser.load_state_dict(load_denoiser(Path(weights), stage).state_dict())
             self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
@@ -77,7 +83,7 @@ class Pretraining:
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
         self.optimizer = torch.optim.AdamW(
-            [p for _, p in self._parameters()], lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
+            self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
         )
         self.step = 0
         if self._checkpoint_path().exists():
@@ -87,6 +93,13 @@ class Pretraining:
 
     def _parameters(self):
         return [(k, p) for k, p in self.model.named_parameters() if p.requires_grad]
+
+    def _groups(self):
+        slow = self.recipe.trains == "motion"
+        readers = [p for k, p in self._parameters() if slow and ".temp_" not in k]
+        others = [p for k, p in self._parameters() if not (slow and ".temp_" not in k)]
+        groups = [{"params": others, "rate": 1.0}, {"params": readers, "rate": READERS_RATE}]
+        return [group for group in groups if group["params"]]
 
     def rate(self, step: int) -> float:
         """Warm-up, a plateau, and for the last 40 % of the steps a linear descent to zero."""
@@ -119,8 +132,8 @@ class Pretraining:
         captions, batch, noise, timestep = self._draw(step)
         levels = self.denoiser.alphas_cumprod
         noisy = add_noise(batch.clean, noise, timestep, levels)
-        # torch's group norm for channels-last crashes if its weights need a gradient, its input none.
-        noisy.requires_grad_(self.recipe.trains == "temporal")
+        # torch's channels-last group norm crashes where its weights need a gradient, its input none
+        noisy.requires_grad_(self.recipe.trains == "motion")
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             text = self.text_encoder(captions)
@@ -142,7 +155,7 @@ class Pretraining:
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate(self.step)
+                group["lr"] = self.rate(self.step) * group["rate"]
             self.optimizer.step()
             decay = min(EMA, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
@@ -215,7 +228,7 @@ def export(folder: str | Path, out: str | Path) -> None:
         name = "keyframes" if stage == "image" else stage  # until the real ones come, if they do
         model["denoiser"].unet.half().save_pretrained(out / name)
         index[name] = {"patch": recipe.patch, "refines": recipe.refines}
-        if stage == "image":
+        if recipe.trains != "all":  # the last that trained it
             model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
             model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")
     # Files of the folder itself are written about the weights, not part of them.
