@@ -8,7 +8,8 @@
     check("frame_residual", residual)
 
 There is one module for each notebook, named by its subject, and it holds a tuple `EXERCISES` of
-`vmc.exercises.checking.Exercise`. `vmc/exercises/motion.py` is the one to imitate.
+`vmc.exercises.checking.Exercise`. `vmc/exercises/motion.py` is the one to imitate; wrong answers as
+students write them are in `tests/wrong_answers/`, under the same name.
 
 In the notebook an exercise is three cells: Markdown that begins with `### Exercise 3.1: …` and says
 how hard it is and how many minutes it takes (`*Difficulty ●●○, 5 minutes.*`); code with a stub,
