@@ -156,6 +156,17 @@ def test_what_was_measured_goes_into_the_table():
     assert lines[:4] == table.splitlines()[:4] and lines[-1] == "b"
 
 
+def test_stripping_takes_views_and_leaves_their_pictures():
+    view, plain = {"model_id": "1"}, {"text/plain": "VBox()"}
+    datas = [plain, {notebooks.WIDGET_VIEW: view, **plain}]
+    datas.append({notebooks.WIDGET_VIEW: view, **plain, "image/png": "="})
+    outputs = [nbformat.v4.new_output("display_data", data=dict(data)) for data in datas]
+    outputs.append(nbformat.v4.new_output("stream", text="said"))
+    cell = nbformat.v4.new_code_cell("x", outputs=outputs)
+    notebooks.strip(nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {}}))
+    assert [o.get("data") for o in cell.outputs] == [plain, {**plain, "image/png": "="}, None]
+
+
 def test_a_run_is_measured(tmp_path):
     path = tmp_path / "small.ipynb"
     cells = [nbformat.v4.new_code_cell("1 + 1")]

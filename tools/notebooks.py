@@ -20,6 +20,7 @@ from nbformat.v4 import new_code_cell
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PICTURES = {"image/png", "text/html"}
 RESULTS = {".mp4", ".gif", ".png", ".html"}
 # The table that every notebook opens with: its first row is for the machine that executed it.
 TABLE = re.compile(r"^\| machine \|.*\n\|[-|]+\|\n\|.*\|$", re.MULTILINE)
@@ -33,11 +34,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def strip(notebook: nbformat.NotebookNode) -> None:
-    """Takes out widget state and views, which no page without a kernel can show."""
+    """Takes out widget state and views, which no page without a kernel can show.
+
+    A picture that was published with a view, for such pages, stays.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
+            for output in cell.outputs:
+                if output.get("data", {}).pop(WIDGET_VIEW, None) and not PICTURES & {*output.data}:
+                    output.data.clear()
+            cell.outputs = [o for o in cell.outputs if o.get("data", True)]
 
 
 def execute(path: Path, afterwards: str | None = None) -> nbformat.NotebookNode:
