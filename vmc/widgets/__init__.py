@@ -5,6 +5,7 @@ the same content, after doing the work.
 """
 
 from vmc.widgets.attention import explore_attention
+from vmc.widgets.curves import curves
 from vmc.widgets.dashboard import TuningDashboard, tuning_dashboard
 from vmc.widgets.forward_process import explore_motion, explore_noise
 from vmc.widgets.generation import explore_cascade, explore_inversion
@@ -18,6 +19,7 @@ __all__ = [
     "PromptEditor",
     "Sketchpad",
     "TuningDashboard",
+    "curves",
     "edit_prompt",
     "explore_attention",
     "explore_cascade",
