@@ -5,7 +5,7 @@ import torch
 from fake_backbone import GaussianBackbone, RandomBackbone
 
 import vmc
-from vmc.attention_maps import attention_weights, temporal_attention_maps
+from vmc.attention_maps import attention_weights, temporal_attention_maps, unevenness
 from vmc.backbones.temporal import TemporalTransformer
 
 
@@ -67,6 +67,18 @@ def test_weights_of_equal_frames_are_uniform_and_of_one_loud_key_are_not():
     loud[2] = 100.0
     weights = attention_weights(torch.ones(4, 2), loud, 1.0)
     torch.testing.assert_close(weights, torch.eye(4)[2].expand(4, 4))
+
+
+def test_unevenness_of_even_and_of_undivided_attention():
+    """Frame 0 is even, frame 1 looks at itself only, frame 2 halves itself between two others."""
+    rows = torch.tensor([[0.25] * 4, [0, 1, 0, 0], [0.5, 0, 0.5, 0], [0, 0.25, 0.25, 0.5]])
+    weights = rows.expand(2, 3, 5, 6, 4, 4).clone()
+    weights[:, 0, 2, 1] = torch.eye(4)  # one head of three, at one pixel
+    share = unevenness(weights)
+    assert share.shape == (2, 4, 5, 6)
+    elsewhere = torch.tensor([0, 0.75, 0.5, 0.25])
+    torch.testing.assert_close(share[1, :, 0, 0], elsewhere)
+    torch.testing.assert_close(share[0, :, 2, 1], (0.75 + 2 * elsewhere) / 3)
 
 
 def test_the_network_is_left_as_it_was_after_an_error(backbone):

@@ -32,6 +32,19 @@ def attention_weights(
     return (scale * query @ key.transpose(-1, -2)).softmax(-1)
 
 
+def unevenness(
+    weights: Float[Tensor, "*batch head height width frame frame"],
+) -> Float[Tensor, "*batch frame height width"]:
+    """How far each frame is from taking from all N frames alike, pixel by pixel.
+
+    Half of Σ_m |w_m - 1/N|, mean over heads: the share of its attention that a frame would have to
+    move to make it even; 0 if it is even, 1 - 1/N if it all goes to one frame.
+    """
+    even = 1 / weights.shape[-1]
+    share = (weights - even).abs().sum(-1).mean(-4) / 2
+    return share.movedim(-1, -3)
+
+
 @contextmanager
 def temporal_attention_maps(cascade) -> Iterator[Maps]:
     """Within the block, every forward pass leaves its temporal attention maps in the dictionary.
