@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,8 +39,9 @@ def curves(
         )
     figure = Figure(figsize=(7, 3), dpi=100, layout="constrained")
     axes = figure.subplots()
-    for later, (name, (x, y)) in zip(range(len(lines))[::-1], lines.items(), strict=True):
-        axes.plot(x, y, label=name, linewidth=1.5 + 1.5 * later, alpha=0.75)
+    widths = np.linspace(4, 1.5, len(lines)) if len(lines) > 1 else [1.5]
+    for width, (name, (x, y)) in zip(widths, lines.items(), strict=True):
+        axes.plot(x, y, label=name, linewidth=width, alpha=0.75)
     axes.set(xlabel=labels[0], ylabel=labels[1], yscale=scale)
     axes.grid(alpha=0.3)
     axes.legend()
