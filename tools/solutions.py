@@ -104,8 +104,8 @@ def sheet(path: Path) -> nbformat.NotebookNode:
         f"# Solutions: {title}\n\nThe exercises of [{path.stem}](../{path.name}), solved. Try them "
         "there first.\n\n<!-- Written by `make solutions` from the notebook: change it there. -->"
     )
-    cells = [new_markdown_cell(opening)]
-    cells.append(new_code_cell(imports(notebook, "\n".join(x.code for x in solved))))
+    needed = imports(notebook, "\n".join(exercise.code for exercise in solved))
+    cells = [new_markdown_cell(opening), *([new_code_cell(needed)] if needed else [])]
     for exercise in solved:
         cells += [new_markdown_cell(exercise.text), new_code_cell(exercise.code)]
         cells += [new_markdown_cell(exercise.why)] if exercise.why else []
