@@ -187,12 +187,12 @@ def predict(noisy, timestep):
 
 
 # %%
-from vmc.diffusion import add_noise
+from vmc.diffusion import add_noise, noise_loss
 
 rows = []
 for t in (10, 100, 300, 600, 900):
     noise = torch.randn((1, *clip.shape), generator=generator)
-    loss = (predict(add_noise(clip[None], noise, t, levels), t) - noise).square().mean()
+    loss = noise_loss(predict, clip[None], noise, torch.tensor([t]), levels)
     rows.append([t, loss.item()])
 table(["timestep t", "loss of Eq. 2"], rows)
 
@@ -233,7 +233,8 @@ check("epsilon_loss", epsilon_loss)
 # ```
 #
 # There is one noise: what is added is what must be found. Drawing it twice is a mistake that runs
-# without any error, and trains the network to predict zero.
+# without any error, and trains the network to predict zero. In the library this is
+# `vmc.diffusion.noise_loss`.
 #
 # </details>
 

@@ -33,6 +33,21 @@ def test_score_is_the_slope_of_the_log_density(level):
     torch.testing.assert_close(noised.score(x.detach()), slope, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("timestep", range(3))
+def test_the_mean_of_the_noise_given_its_outcome_is_the_score(timestep):
+    """Eq. 3: what least squares on ε tends to is -√(1-ᾱ_t) ∇ log p_t."""
+    generator = torch.Generator().manual_seed(1)
+    clean = MIXTURE.sample(2_000_000, generator)
+    noise = torch.randn(clean.shape, generator=generator)
+    noisy = add_noise(clean, noise, timestep, LEVELS)
+    noised = MIXTURE.noised(LEVELS[timestep])
+    for place in (-0.6, 0.1, 0.4):
+        near = (noisy - place).abs() < 0.01
+        mean, error = noise[near].mean(), noise[near].std() / near.sum() ** 0.5
+        score = noised.score(noisy[near]).mean()
+        assert abs(mean + (1 - LEVELS[timestep]).sqrt() * score) < 4 * error
+
+
 def test_far_from_all_data_the_score_is_finite():
     assert torch.isfinite(MIXTURE.score(torch.tensor([-50.0, 50.0]))).all()
 

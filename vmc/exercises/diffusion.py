@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import mse_loss
 
 from vmc.backbones.tiny import schedule
-from vmc.diffusion import add_noise, ddpm_step, guided, tweedie
+from vmc.diffusion import add_noise, ddpm_step, guided, noise_loss, tweedie
 from vmc.exercises.checking import Exercise, Misconception, noise
 
 NOTEBOOK = "01_diffusion"
@@ -89,7 +89,7 @@ def _loss(target, shown=add_noise):
 EPSILON_LOSS = Exercise(
     "epsilon_loss",
     NOTEBOOK,
-    reference=_loss(lambda clean, noise, noisy: noise),
+    reference=noise_loss,
     cases=lambda: [(_predict, noise(2, *_CLIPS), noise(3, *_CLIPS), _TIMESTEPS, schedule())],
     misconceptions=(
         Misconception(
