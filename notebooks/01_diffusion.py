@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 1 CPU core | 1.8 | 0.92 GB |
+# | 1 CPU core | 1.9 | 0.92 GB |
 
 # %%
 import torch

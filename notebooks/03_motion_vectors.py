@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 1 CPU core | 0.3 | 0.90 GB |
+# | 1 CPU core | 1.0 | 0.90 GB |
 
 # %%
 import torch
@@ -147,8 +147,13 @@ print(f"{torch.corrcoef(torch.stack([one, next_one]))[0, 1]:.2f}")
 # %% [markdown]
 # ## 3. The estimate (Eqs. 12–14)
 #
-# Eq. 12 is Tweedie's formula (Eq. 6) for a video. It is linear in the noisy video and in the
-# predicted noise. So the difference of two estimated frames needs only differences:
+# Tweedie's formula (Eq. 6), for the frames of a video:
+#
+# $$\hat{\mathbf{v}}_0^{1:N}(t) = \frac{1}{\sqrt{\bar\alpha_t}}\left(\mathbf{v}_t^{1:N} - \sqrt{1 -
+# \bar\alpha_t}\, \epsilon_\theta(\mathbf{v}_t^{1:N}, t)\right) \tag{12}$$
+#
+# It is linear in the noisy video and in the predicted noise. So the difference of two estimated
+# frames needs only differences:
 #
 # $$\widehat{\delta\mathbf{v}}_0^n(t) = \frac{1}{\sqrt{\bar\alpha_t}}\left(\delta\mathbf{v}_t^n -
 # \sqrt{1 - \bar\alpha_t}\, \delta\boldsymbol\epsilon_{\theta,t}^n\right) \tag{13}$$
