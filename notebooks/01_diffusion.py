@@ -525,8 +525,8 @@ table(["steps", "η = 0", "η = 1"], rows)
 
 # %% [markdown]
 # With few steps the deterministic sampler is the better one. It also gives each noise one result,
-# and therefore can be run *backwards*, from a clip to its noise: the inversion of VMC (notebook
-# 05).
+# and therefore can be run *backwards*, from a clip to its noise: the inversion of VMC ([notebook
+# 05](05_inference.ipynb)).
 
 # %% [markdown]
 # ### A clip out of noise
@@ -644,5 +644,5 @@ check("guided", guide)
 #
 # A prediction of the noise is all that one needs: it is the score (Eq. 3), the clean clip (Eq. 6)
 # and a step back (Eqs. 4, 5). VMC will train a network by comparing noises, and by this table that
-# is the same as comparing clips. So far a clip was one large picture; the next notebook asks how a
-# network makes its frames belong together.
+# is the same as comparing clips. So far a clip was one large picture; [the next
+# notebook](02_video_diffusion.ipynb) asks how a network makes its frames belong together.

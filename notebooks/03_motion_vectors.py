@@ -12,8 +12,8 @@
 # noisy motion vectors, their denoised estimate, why comparing motions is comparing noises, and why
 # the paper compares directions and not lengths.
 #
-# **What you'll need.** Notebook 01, or some familiarity with Eqs. 1 and 6 (noise, and the estimate
-# of what is under it). Four exercises, about 20 minutes.
+# **What you'll need.** [Notebook 01](01_diffusion.ipynb), or some familiarity with Eqs. 1 and 6
+# (noise, and the estimate of what is under it). Four exercises, about 20 minutes.
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
@@ -525,4 +525,4 @@ curves(lines, ("angle between prediction and noise, degrees", "loss"), alt)
 # - What all frames share is invisible to that. So motion is learned, and the look left alone.
 # - The published code computes something else, which cannot tell a difference from its opposite.
 #
-# The next notebook lets this loss change a network.
+# [The next notebook](04_finetuning.ipynb) lets this loss change a network.

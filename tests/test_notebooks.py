@@ -20,6 +20,7 @@ import notebooks  # noqa: E402
 import solutions  # noqa: E402
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+EVERY = [*NOTEBOOKS, *sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))]
 WITH_EXERCISES = [path for path in NOTEBOOKS if "01" <= path.stem[:2] <= "05"]
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 each_with_exercises = pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
@@ -81,6 +82,14 @@ def test_the_text_twin_is_in_step(path):
     twin = jupytext.read(path.with_suffix(".py"))
     cells = nbformat.read(path, as_version=4).cells
     assert [(c.cell_type, c.source) for c in twin.cells] == [(c.cell_type, c.source) for c in cells]
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_links_to_files_lead_somewhere(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\((?!https?://|#)([^)\s#]+)", cell.source):
+                assert (path.parent / target).exists(), target
 
 
 def names_of(path, code):
