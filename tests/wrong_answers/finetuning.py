@@ -75,4 +75,9 @@ WRONG = {
             (tracked - asked) * torch.tensor(size)).square().sum(1).mean().sqrt()
             / torch.tensor(size).float().norm(), "mean square"),
     ],
+    "tuning_memory": [
+        (lambda total, trained, bytes_each: total * (bytes_each + 16) * 1e-9, "everything"),
+        (lambda total, trained, bytes_each: total * bytes_each / 1e9, "only what"),
+        (lambda total, trained, bytes_each: bytes_each * total + 16.0 * trained, "in bytes"),
+    ],
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The exercises of 04_finetuning: what trains, a step of Algorithm 1, the error of a path."""
+"""The exercises of 04_finetuning: what trains and what it costs, a step, a path's error."""
 
 import torch
 from torch import Tensor, nn
@@ -240,4 +240,52 @@ PATH_ERROR = Exercise(
     ),
 )
 
-EXERCISES = (MOTION_WEIGHTS, STEP_LOSS, PATH_ERROR)
+
+def _memory(of_trained: int, untuned_too: bool = True):
+    """GB, if a trained weight takes so many bytes more than its untuned one."""
+    return lambda total, trained, bytes_each: (
+        ((total - trained * (not untuned_too)) * bytes_each + trained * of_trained) / 1e9
+    )
+
+
+TUNING_MEMORY = Exercise(
+    "tuning_memory",
+    NOTEBOOK,
+    reference=_memory(16),
+    cases=lambda: [(1.727e9, 0.135e9, 2), (3.4e9, 0.4e9, 4)],
+    misconceptions=(
+        Misconception(
+            _memory(0),
+            "this is only what it takes to have the weights; tuning also holds its own copy, the "
+            "gradient and AdamW's two numbers.",
+        ),
+        Misconception(
+            lambda total, trained, bytes_each: (total * bytes_each + total * 16) / 1e9,
+            "this is what training everything takes; a weight that is not trained needs no "
+            "gradient and nothing of AdamW.",
+        ),
+        Misconception(
+            _memory(16, untuned_too=False),
+            "the untuned weights of what is trained are missing; they stay, so that the model is "
+            "whole again afterwards.",
+        ),
+        Misconception(
+            _memory(12),
+            "one of the four numbers is missing: tuned weight, gradient, and AdamW's two.",
+        ),
+        Misconception(
+            _memory(4),
+            "a trained weight has four numbers, and each of them four bytes.",
+        ),
+        Misconception(
+            lambda total, trained, bytes_each: total * bytes_each + trained * 16,
+            "this is in bytes; a GB is 10⁹ of them.",
+        ),
+        Misconception(
+            lambda total, trained, bytes_each: (total * bytes_each + trained * 16) / 2**30,
+            "this is in GiB of 2³⁰ bytes; asked for are GB of 10⁹.",
+        ),
+    ),
+)
+
+EXERCISES = (MOTION_WEIGHTS, STEP_LOSS, PATH_ERROR, TUNING_MEMORY)

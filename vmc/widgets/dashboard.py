@@ -81,7 +81,7 @@ class TuningDashboard:
 
     def show(self) -> None:
         """Show buttons and picture; where no widgets run, the picture as it is now."""
-        publish_interactive(self.widget, *picture(self.image.value, self._alt()))
+        publish_interactive(self.widget, *picture(bytes(self.image.value), self._alt()))
 
     @property
     def adapter(self) -> MotionAdapter:

@@ -45,8 +45,8 @@ def sketchpad(
         prompt: of the video that takes the motion over.
         finetune_arguments: as in `vmc.finetune`.
     """
-    pad = Sketchpad(cascade, scene or Scene(place="on the road"), points, prompt)
-    pad.finetune_arguments = finetune_arguments
+    scene = Scene("ball", "red", "on the road") if scene is None else scene
+    pad = Sketchpad(cascade, scene, points, prompt, **finetune_arguments)
     pad.show()
     return pad
 
@@ -54,14 +54,15 @@ def sketchpad(
 class Sketchpad:
     """A canvas, the clip of the path drawn on it, and a dashboard to tune on that clip.
 
-    `motion`, `scene` and `clip` (8 frames of 40×64) are those of the path as it stands. `dashboard`
-    is the tuning on it, None until it has begun, and None again for a new path.
+    `motion`, `scene` and `clip` are those of the path as it stands; the clip has the frames and the
+    size that the cascade works on. `dashboard` is the tuning on it, and `made` what was transferred
+    from it; both are None until then, and again for a new path.
     """
 
-    def __init__(self, cascade, scene: Scene, points: Sequence, prompt: str):
+    def __init__(self, cascade, scene: Scene, points, prompt: str, **finetune_arguments):
         from ipycanvas import MultiCanvas
 
-        self.cascade, self.scene, self.finetune_arguments = cascade, scene, {}
+        self.cascade, self.scene, self.finetune_arguments = cascade, scene, finetune_arguments
         self.dashboard: TuningDashboard | None = None
         self.made: Generated | None = None
         self._drawn, self._working = None, threading.Lock()
@@ -71,7 +72,8 @@ class Sketchpad:
         self.canvas.on_mouse_down(self._begin)
         self.canvas.on_mouse_move(self._go_on)
         self.canvas.on_mouse_up(self._end)
-        self.playing = ipywidgets.Image(format="png")
+        self.canvas.on_mouse_out(self._end)
+        self.playing = ipywidgets.Image(format="png", layout={"width": "max-content"})
         self.prompt = ipywidgets.Text(prompt, layout={"width": "24em"})
         self.status = ipywidgets.Label()
         self.buttons = {
@@ -82,9 +84,10 @@ class Sketchpad:
         self._tuning = ipywidgets.VBox()
         self.widget = ipywidgets.VBox(
             [
-                ipywidgets.HBox([self.canvas, self.playing]),
+                self.canvas,
                 ipywidgets.HBox([*self.buttons.values(), self.prompt]),
                 self.status,
+                self.playing,
                 self._tuning,
             ]
         )
@@ -93,8 +96,7 @@ class Sketchpad:
 
     def show(self) -> None:
         """Show the canvas; where no widgets run, the clip with its path."""
-        path = [self.scene.centres()]
-        still = contact_sheet([enlarged(self.clip, STILL, path)], height=STILL)
+        still = contact_sheet([enlarged(self.clip, STILL, [self._asked()])], height=STILL)
         alt = f"The sketched path, and the clip of {self.scene.caption()} along it"
         publish_interactive(self.widget, *picture(png(still), alt))
 
@@ -108,7 +110,8 @@ class Sketchpad:
             self.dashboard.stop()
         self.motion = _at_one_pace(points)
         self.scene = self.scene.with_(motion=self.motion)
-        self.clip = self.scene.render()
+        base = keyframe_backbone(self.cascade)
+        self.clip = self.scene.render(base.frames, base.size)
         self.dashboard = self.made = None
         self._tuning.children = ()
         self.status.value = "Draw a path with the mouse."
@@ -128,24 +131,31 @@ class Sketchpad:
     def transfer(self, prompt: str | None = None) -> Generated:
         """Wait for the tuning (begin it, if need be) and make keyframes of `prompt` that move so.
 
-        They are drawn from the clip's inverted noise, on a twin of the backbone, and shown beside
-        the clip. The prompt in the text field is taken if None is given.
+        They come from the clip's inverted noise, on a twin of the backbone, and play beside the
+        clip. Without `prompt`, the one in the text field is taken. Raises BadInput for a prompt
+        that the model cannot read, and if a new path was drawn in the meantime.
         """
         prompt = self.prompt.value if prompt is None else prompt
+        base = twin(keyframe_backbone(self.cascade))
+        base.encode_text([prompt])  # refuses words that it does not know, before the long work
         with self._working:
-            clip, asked = self.clip, self.scene.centres()
+            clip, asked = self.clip, self._asked()
             adapter = self.tune().finished()
             self.status.value = "Inverting the clip and drawing keyframes …"
-            base = twin(keyframe_backbone(self.cascade))
             with adapter.applied(base):
                 inverted = invert(base, clip)
             made = Cascade(base).generate(prompt, adapter, inverted, until="keyframes")
+            if self.clip is not clip:
+                raise BadInput("The path was changed while its motion was learned; transfer again.")
             tracked = read_out(made.keyframes).centres
-            self._play([(clip, [asked]), (made.keyframes, [asked, tracked])])
-            error = trajectory_error(tracked, asked)
+            self._play((clip, [asked]), (made.keyframes, [asked, tracked]))
+            error = trajectory_error(tracked, asked, base.size)
             self.status.value = f"{prompt}: trajectory error {error:.3f} of the diagonal"
-        self.made = made
+            self.made = made
         return made
+
+    def _asked(self) -> Float[Tensor, "frame 2"]:
+        return self.scene.centres(self.clip.shape[1])
 
     def _in_background(self) -> None:
         threading.Thread(target=self._transfer_or_say_why, daemon=True).start()
@@ -185,9 +195,9 @@ class Sketchpad:
             self.canvas[1].clear()
             self.canvas[1].line_width, self.canvas[1].stroke_style = 4, "white"
             self.canvas[1].stroke_lines(line[:, ::-1])
-        self._play([(self.clip, [self.scene.centres()])])
+        self._play((self.clip, [self._asked()]))
 
-    def _play(self, clips: list[tuple[Tensor, list]]) -> None:
+    def _play(self, *clips: tuple[Tensor, list[Tensor]]) -> None:
         pictures = side_by_side([enlarged(clip, 160, paths) for clip, paths in clips])
         self.playing.value = animated_png(pictures, fps=6)
 
@@ -195,8 +205,11 @@ class Sketchpad:
 def _at_one_pace(points) -> Motion:
     """The motion along a line of points, whatever their distances are."""
     points = path(points).centre
-    way = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0) * (1, 1.6), axis=1).cumsum()])
-    if way[-1] < 0.05:
-        raise BadInput("The path hardly moves; draw a line of a tenth of the frame or more.")
+    lengths = np.linalg.norm(np.diff(points, axis=0) * (_HEIGHT, _WIDTH), axis=1)
+    way = np.concatenate([[0], lengths.cumsum()])
+    if way[-1] < _HEIGHT / 10:
+        raise BadInput(
+            "The path hardly moves: draw a line that is longer than a tenth of the frame's height."
+        )
     even = np.linspace(0, way[-1], FRAMES)
     return path(np.stack([np.interp(even, way, points[:, i]) for i in (0, 1)], axis=1))
