@@ -483,9 +483,9 @@ check("ddpm_step", step_back)
 # $\hat{\mathbf{x}}_0(t)$, and put noise back, as much as an earlier timestep should have. Part of
 # that noise is the predicted one, and a part that $\eta$ decides is fresh:
 #
-# $$\mathbf{x}_{t-1} = \sqrt{\bar\alpha_{t-1}}\, \hat{\mathbf{x}}_0(t) + \sqrt{1 - \bar\alpha_{t-1}
-# - \eta^2 \tilde\beta_t}\ \epsilon_\theta(\mathbf{x}_t, t) + \eta \sqrt{\tilde\beta_t}\,
-# \boldsymbol\epsilon \tag{5}$$
+# $$\mathbf{x}_{t-1} = \sqrt{\bar\alpha_{t-1}}\, \hat{\mathbf{x}}_0(t) +
+# \sqrt{1 - \bar\alpha_{t-1} - \eta^2 \tilde\beta_t}\ \epsilon_\theta(\mathbf{x}_t, t) +
+# \eta \sqrt{\tilde\beta_t}\, \boldsymbol\epsilon \tag{5}$$
 #
 # (Printed with $\tilde\beta_t$ and $\tilde\beta_t^2$: the root is missing again.) With $\eta = 1$
 # this is Eq. 4; with $\eta = 0$ nothing is random but the start. "$t - 1$" may be any earlier
@@ -574,8 +574,8 @@ show(x[0].clamp(-1, 1), labels=[f"made from noise: {scene.caption()}"], height=1
 # $$\hat{\boldsymbol\epsilon} = \epsilon_\theta(\mathbf{x}_t, t, \varnothing) + s\,\left(
 # \epsilon_\theta(\mathbf{x}_t, t, c) - \epsilon_\theta(\mathbf{x}_t, t, \varnothing)\right)$$
 #
-# The paper uses it without writing it down. **Predict**: from one and the same noise, what will $s
-# = 0$, 1, 4 and 15 give for "a blue star is moving on the snow"?
+# The paper uses it without writing it down. **Predict**: from one and the same noise, what will
+# $s = 0$, 1, 4 and 15 give for "a blue star is moving on the snow"?
 
 # %%
 prompt, results = "a blue star is moving on the snow", {}

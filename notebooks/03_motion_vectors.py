@@ -36,8 +36,9 @@ levels = base.alphas_cumprod  # ᾱ_t
 #
 # $$\delta\mathbf{v}^n = \mathbf{v}^{n+c} - \mathbf{v}^n \tag{9}$$
 #
-# One vector holds all pixels and channels of a frame pair; for a keyframe $d = 3 \cdot 40 \cdot 64
-# = 7680$ numbers. **Predict**: what will be left of the road and the grass of this clip?
+# One vector holds all pixels and channels of a frame pair; for a keyframe these are
+# $3 \cdot 40 \cdot 64 = 7680$ numbers. **Predict**: what will be left of the road and the grass of
+# this clip?
 
 # %%
 from vmc.motion import frame_residual

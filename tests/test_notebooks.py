@@ -92,6 +92,14 @@ def test_links_to_files_lead_somewhere(path):
                 assert (path.parent / target).exists(), target
 
 
+@each
+def test_no_formula_holds_a_line_that_markdown_takes_for_a_list(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for formula in re.findall(r"\$\$.+?\$\$|\$[^$`]+\$", cell.source, re.DOTALL):
+                assert not re.search(r"\n\s*[-+=*>#] ", formula), formula
+
+
 def names_of(path, code):
     """What the code may use: the imports of its notebook."""
     names = {}
