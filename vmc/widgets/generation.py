@@ -21,15 +21,16 @@ _ROWS = 5  # steps of an inversion on its static picture
 
 
 def explore_inversion(
-    latents: Sequence[Float[Tensor, "*batch channel frame height width"]],
+    latents: Sequence[Float[Tensor, "..."]],
     timesteps: Sequence[int],
     step: int | None = None,
 ) -> None:
     """A slider over the steps of an inversion: the clip on its way to noise (Sec. 3.3).
 
     Arguments:
-        latents: one for each step, as `vmc.invert` hands them to `on_step`; a batch axis of one is
-            allowed. Of latents with other channels than colours the first three are shown.
+        latents: (channel, frame, height, width) of each step, also with a batch axis of one before
+            them, as `vmc.invert` hands them to `on_step`. Of other channels than colours the first
+            three are shown.
         timesteps: the one that each of them has reached.
         step: where the slider begins, the last if None.
     Raises:
