@@ -14,18 +14,21 @@
 # other does not, and which numbers VMC is going to tune.
 #
 # **What you'll need.** PyTorch, convolutions and attention as in any image network, and what
-# notebook 01 says about noise. Three exercises are on the way, about half an hour in all.
+# [notebook 01](01_diffusion.ipynb) says about noise. Three exercises are on the way, about half an
+# hour in all.
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 1 CPU core | 1.8 | 1.28 GB |
+# | 1 CPU core | 3.3 | 1.29 GB |
 
 # %%
+from functools import partial
+
 import torch
 from torch.nn import functional as F
 
 import vmc
-from vmc.diffusion import add_noise, tweedie
+from vmc.diffusion import add_noise, noise_loss, tweedie
 from vmc.sprites import Scene, path
 from vmc.widgets import explore_attention, explore_cascade, progress, show, table
 
@@ -55,20 +58,22 @@ noisy = add_noise(clip[None], noise, t, base.alphas_cumprod)
 words = base.encode_text([scene.caption()])
 
 # %%
-prediction = base.predict_noise(noisy, t, words)
-print(f"Eq. 8 on one clip, as a mean square: {F.mse_loss(prediction, noise).item():.3f}")
+predict = partial(base.predict_noise, text=words)
+loss = noise_loss(predict, clip[None], noise, torch.tensor([t]), base.alphas_cumprod)
+print(f"Eq. 8 on one clip at t = {t}, as a mean square: {loss.item():.3f}")
 
 # %% [markdown]
 # The U-Net has a switch that skips every layer which sees more than one frame. So the same weights
 # can be asked for the same noise twice: with the frames together, and with each frame alone.
 
 # %%
+together = predict(noisy, t)
 base.unet.temporal = False
-alone = base.predict_noise(noisy, t, words)
+alone = predict(noisy, t)
 base.unet.temporal = True
 
 # %%
-seen = [tweedie(noisy, e, t, base.alphas_cumprod)[0].clamp(-1, 1) for e in (prediction, alone)]
+seen = [tweedie(noisy, e, t, base.alphas_cumprod)[0].clamp(-1, 1) for e in (together, alone)]
 show(
     clip,
     noisy[0].clamp(-1, 1),
@@ -89,7 +94,7 @@ disturbed[:, :, 3] += 0.1 * torch.randn(noisy[:, :, 3].shape, generator=generato
 
 
 def frames_that_change():
-    change = base.predict_noise(disturbed, t, words) - base.predict_noise(noisy, t, words)
+    change = predict(disturbed, t) - predict(noisy, t)
     return [n for n in range(1, 9) if change[:, :, n - 1].abs().max() > 1e-5]
 
 
@@ -384,7 +389,7 @@ t = 100
 recorded = {}
 for name, source in {"moving": clip, "still": resting}.items():
     with temporal_attention_maps(cascade) as recorded[name]:
-        base.predict_noise(add_noise(source[None], noise, t, base.alphas_cumprod), t, words)
+        predict(add_noise(source[None], noise, t, base.alphas_cumprod), t)
 
 # %%
 layers = list(recorded["moving"])
@@ -445,21 +450,21 @@ table(["temporal attention", "moving", "still"], rows)
 
 # %%
 with progress() as on_step:
-    together = cascade.generate(prompt, until="keyframes", on_step=on_step).keyframes
+    joint = cascade.generate(prompt, until="keyframes", on_step=on_step).keyframes
 base.unet.temporal = False
 with progress() as on_step:
     apart = cascade.generate(prompt, until="keyframes", on_step=on_step).keyframes
 base.unet.temporal = True
 
 # %%
-show(together, apart, labels=["temporal layers on", "temporal layers off"], height=160)
+show(joint, apart, labels=["temporal layers on", "temporal layers off"], height=160)
 
 # %%
 from vmc.motion import frame_residual
 
 rows = [
     [name, frame_residual(x).abs().mean().item()]
-    for name, x in {"on": together, "off": apart, "the rendered clip": clip}.items()
+    for name, x in {"on": joint, "off": apart, "the rendered clip": clip}.items()
 ]
 table(["temporal layers", "mean change of a pixel from frame to frame"], rows)
 
@@ -539,7 +544,7 @@ def note(name):
 
 # %%
 hooks = [block.register_forward_hook(note(name)) for name, block in blocks.items()]
-base.predict_noise(noisy, t, words)
+predict(noisy, t)
 for hook in hooks:
     hook.remove()
 columns = ["after", "batch · frame", "channels", "height", "width"]
@@ -619,6 +624,9 @@ for name, millions in parts(show1).items():
 # - Both start as the identity, on top of an image model.
 # - The keyframe stage alone decides on motion, and within it VMC tunes $W^Q, W^K, W^V$ of the
 #   temporal attentions.
+#
+# What the network is to learn from a clip is a matter of the loss: [the next
+# notebook](03_motion_vectors.ipynb).
 #
 # ## Things to try
 #
