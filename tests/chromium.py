@@ -58,9 +58,7 @@ class Browser:
 
     def call(self, method: str, **parameters) -> dict:
         self._number += 1
-        self._socket.send(
-            json.dumps({"id": self._number, "method": method, "params": parameters})
-        )
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
             answer = json.loads(self._socket.recv())
             if answer.get("id") == self._number:
@@ -105,6 +103,18 @@ class Browser:
         x, y = self.middle(selector)
         self.mouse("Pressed", x, y, True)
         self.mouse("Released", x, y, False)
+
+    def press_key(self, key: str) -> None:
+        for kind in ("rawKeyDown", "keyUp"):
+            number = {"End": 35, "ArrowRight": 39}[key]
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=number
+            )
+
+    def type(self, text: str) -> None:
+        """Put text at the end of what has the focus."""
+        self.press_key("End")
+        self.call("Input.insertText", text=text)
 
     def screenshot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -37,10 +37,11 @@ def draw_loss(axes, history: Sequence[Step], total: int, size: float = 12):
     number = [step.number for step in history]
     loss = np.array([step.loss for step in history])
     timestep = [np.mean(step.timestep) for step in history]
-    weights = np.ones(mean_width(history))  # near both ends there are fewer steps to average
+    width = mean_width(history)
+    weights = np.ones(width)  # near both ends there are fewer steps to average
     mean = np.convolve(loss, weights, "same") / np.convolve(np.ones_like(loss), weights, "same")
     dots = axes.scatter(number, loss, c=timestep, vmin=0, vmax=1000, s=size, linewidths=0)
-    axes.plot(number, mean, color="black", label=f"mean of {len(weights)} steps")
+    axes.plot(number, mean, color="black", label=f"mean of {width} step{'s' * (width > 1)}")
     axes.set(xlabel="step", ylabel="alignment loss", xlim=(0, total + 1))
     axes.grid(alpha=0.3)
     axes.legend(loc="upper right")

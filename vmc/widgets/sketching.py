@@ -67,7 +67,8 @@ class Sketchpad:
         self.made: Generated | None = None
         self._drawn, self._working = None, threading.Lock()
 
-        self.canvas = MultiCanvas(2, width=_WIDTH, height=_HEIGHT)
+        size = {"width": f"{_WIDTH}px", "height": f"{_HEIGHT}px"}  # else it fills the page
+        self.canvas = MultiCanvas(2, width=_WIDTH, height=_HEIGHT, layout=size)
         self.canvas.add_class("vmc-canvas")
         self.canvas.on_mouse_down(self._begin)
         self.canvas.on_mouse_move(self._go_on)
