@@ -13,12 +13,13 @@
 # which schedule the published code inverts with, what each stage of the cascade is shown, and how
 # to tell from a bad result what went wrong.
 #
-# **What you'll need.** Notebook 01 (Eqs. 5 and 6, guidance), and a rough idea of what is tuned,
-# from notebook 00 or 04. Four exercises, about half an hour in all.
+# **What you'll need.** [Notebook 01](01_diffusion.ipynb) (Eqs. 5 and 6, guidance), and an idea of
+# what is tuned, from the [quickstart](00_quickstart.ipynb) or [notebook 04](04_finetuning.ipynb).
+# Four exercises, about half an hour in all.
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 1 CPU core | 11.0 | 1.32 GB |
+# | 1 CPU core | 12.2 | 1.36 GB |
 
 # %%
 from itertools import pairwise
@@ -154,9 +155,10 @@ curves(series, ("inversion steps", "reconstruction error"), alt)
 # %% [markdown]
 # Each single step errs by the square of its length, and there are as many as they are short: in sum
 # the error is in proportion to the length, at least where steps are short enough. That is the thin
-# curve; a real network follows it more or less.
+# curve. It holds for short steps and a network that changes smoothly; the thick one shows how close
+# ours comes to that.
 #
-# The eye sees less. Where the clip is smooth, all of these may look alike:
+# Numbers are stricter than the eye, to which all of these may look alike:
 
 # %%
 show(clip, *(returned[n].clamp(-1, 1) for n in (5, 50)), labels=["the clip", "5 steps", "50 steps"])
@@ -243,8 +245,9 @@ print(f"sampling begins at t = 995, and expects √ᾱ = {levels[995].sqrt():.4f
 print(f"the latent was left with √ᾱ = {theirs[last].sqrt():.4f}")
 
 # %% [markdown]
-# Inverted so, a latent holds more of the clip than the sampler assumes, and on the way up the
-# network was asked at the wrong level throughout. `schedule="released"` does the same, for study:
+# By the book, a latent that was inverted so holds fourteen times more of the clip than the sampler
+# assumes. And on the way up the network was asked at the wrong level throughout, so that it is not
+# even certain to hold what the book says. `schedule="released"` does the same, for study:
 
 # %%
 mismatched = vmc.invert(cascade, clip, 50, schedule="released")
@@ -258,10 +261,9 @@ labels = ["the clip", "back, own schedule", "back, released schedule"]
 show(clip, returned[50].clamp(-1, 1), spoilt.clamp(-1, 1), labels=labels)
 
 # %% [markdown]
-# Compare the errors, and then the pictures: where does the way back lose the clip? More steps do
-# not help, as they did in section 3, because it is not the length of the steps that is wrong. In
-# the published code a tuned network and a strong prompt cover some of it up. We invert on the
-# network's own schedule.
+# Compare the errors, and then the pictures: where does the way back lose the clip? More steps would
+# not mend it, as they did in section 3, because it is not the length of the steps that is wrong. We
+# invert on the network's own schedule.
 
 # %% [markdown]
 # ## 5. A video, stage by stage (Fig. 2)
@@ -342,7 +344,7 @@ check("joined", joined)
 explore_cascade(full)
 
 # %%
-show(full.interpolated, full.video, labels=["29 × 40 × 64", "29 × 320 × 576"], height=160, fps=7.5)
+show(full.interpolated, full.video, labels=["interpolated", "video"], height=160, fps=7.5)
 
 # %% [markdown]
 # The motion was settled in the first row. The stages below it were never tuned, and do not know
@@ -416,9 +418,15 @@ def compare(clips):
 compare({f"strength {s:g}": draw(adapter.scaled(s)) for s in (-1, 0, 0.5, 1, 3)})
 
 # %% [markdown]
-# Two things to look for. How much of the path is there at strength 0 came with the noise and not
-# with the weights: this is inversion alone, the paper's Fig. 9. And from 0 to 1 the error tells
-# what tuning adds. To see the weights by themselves, repeat it with `noise=None`.
+# Two things to look for. What of the path is there at strength 0 came with the noise and not with
+# the weights: this is inversion alone, the paper's Fig. 9. And from 0 to 1 the error tells what
+# tuning adds. To see the weights by themselves, start from random noise:
+
+# %%
+compare({f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in (0, 1, 3)})
+
+# %% [markdown]
+# Without the clip's noise, whatever follows the path has been learned.
 
 # %% [markdown]
 # ## 7. A gallery of failures
@@ -496,8 +504,8 @@ compare({"released schedule": draw(noise=foreign), "own schedule": leaking["guid
 from vmc.motion import alignment_loss
 
 for kind in ("cosine", "released"):
-    right, wrong = (alignment_loss(sign * fresh, fresh, kind).item() for sign in (1, -1))
-    print(f"{kind:9} perfect prediction {right:.2f}, reversed prediction {abs(wrong):.2f}")
+    right, wrong = (alignment_loss(sign * fresh, fresh, kind).abs().item() for sign in (1, -1))
+    print(f"{kind:9} perfect prediction {right:.2f}, reversed prediction {wrong:.2f}")
 
 # %% [markdown]
 # Eq. 17 gives the reversed prediction the worst mark there is, and the published loss gives it the
@@ -557,9 +565,9 @@ compare({"3 steps": draw(noise=short), f"{base.inversion_steps} steps": leaking[
 # ### 7.6 Too much guidance
 #
 # **What it looks like.** Glaring colours, hard edges, speckles, and little of the motion.
-# **Cause.** Guidance goes along the difference of two predictions (notebook 01), and too far along
-# it nothing is likely any more. **Cure.** The model's own scale, or lower, where the prompt still
-# wins.
+# **Cause.** Guidance goes along the difference of two predictions ([notebook
+# 01](01_diffusion.ipynb)), and too far along it nothing is likely any more. **Cure.** The model's
+# own scale, or lower, where the prompt still wins.
 
 # %%
 usual = base.guidance_scale
@@ -597,7 +605,7 @@ for words in ("a blue starr is moving on the snow", "a blue dinosaur is moving o
 #
 # ## Things to try
 #
-# - Section 6 with `noise=None`: the weights alone.
+# - Section 2 with another clip: does the noise of a bounce look like a bounce?
 # - The inversion with words, `vmc.invert(cascade, clip, prompt=scene.caption())`: does it miss
 #   less?
 # - Inversion and tuning of the clip backward, `clip.flip(1)`.
