@@ -153,6 +153,17 @@ def test_the_solution_takes_the_place_of_the_stub():
     assert solved.code == 'x = 1\n\n\ndef f(a):\n    return a\n\n\ncheck("e", f)'
 
 
+def test_a_solution_imports_what_it_uses_and_no_more():
+    source = (
+        "import os\nimport numpy as np\nfrom a.b import C, d, e\nfrom vmc.x import f\nimport torch"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    code = "from here import f\n\n\ndef g():\n    return np.sum(C(d, f)) + os.sep"
+    expected = "import os\n\nimport numpy as np\nfrom a.b import C, d"
+    assert solutions.imports(notebook, code) == expected
+    assert solutions.imports(notebook, "f(e)") == "from a.b import e\n\nfrom vmc.x import f"
+
+
 def test_an_exercise_out_of_format_is_refused():
     cells = [
         nbformat.v4.new_markdown_cell("### Exercise 3.1: a\n\n*Difficulty ●○○, 3 minutes.*"),

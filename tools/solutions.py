@@ -10,6 +10,7 @@ stands in the stub's place, and the check has answered it.
 import ast
 import re
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +80,23 @@ def imports(notebook: nbformat.NotebookNode, code: str) -> str:
     """What the notebook imports, of which `code` uses a name that it does not import itself."""
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
     used -= {alias.asname or alias.name for alias in _aliases(ast.parse(code))}
-    lines = set()
+    whole, parts = set(), defaultdict(set)
     for cell in notebook.cells:
         for node in ast.parse(cell.source).body if cell.cell_type == "code" else ():
             for alias in getattr(node, "names", ()):
-                if (alias.asname or alias.name).split(".")[0] not in used:
-                    continue
-                one = ast.copy_location(type(node)(**{**vars(node), "names": [alias]}), node)
-                lines.add(ast.unparse(one))
-    return "\n".join(sorted(lines, key=lambda line: (line.startswith("from"), line)))
+                if (alias.asname or alias.name).split(".")[0] in used:
+                    names = parts[node.module] if isinstance(node, ast.ImportFrom) else whole
+                    names.add(ast.unparse(alias))
+    lines = {f"import {name}": name for name in sorted(whole)}
+    lines |= {f"from {m} import {', '.join(sorted(parts[m]))}": m for m in sorted(parts)}
+    groups = [[line for line in lines if _origin(lines[line]) == origin] for origin in range(3)]
+    return "\n\n".join("\n".join(group) for group in groups if group)
+
+
+def _origin(module: str) -> int:
+    """0 for the standard library, 1 for installed packages, 2 for this one."""
+    first = module.split()[0].split(".")[0]
+    return 0 if first in sys.stdlib_module_names else 2 if first == "vmc" else 1
 
 
 def _aliases(tree: ast.Module) -> list[ast.alias]:
