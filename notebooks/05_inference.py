@@ -269,7 +269,10 @@ show(clip, returned[50].clamp(-1, 1), spoilt.clamp(-1, 1), labels=labels)
 # ## 5. A video, stage by stage (Fig. 2)
 #
 # The tuned network does its own inversion, as in the published code. From the noise that it finds,
-# it draws keyframes for other words:
+# it draws keyframes for other words. (The sampler is not the one that was turned round: it is
+# DPM-Solver++ with guidance and thresholding, again as in the published code. So the noise would
+# lead back to the clip only roughly. That does not hurt: with other words it is meant to lead
+# elsewhere.)
 
 # %%
 with adapter.applied(cascade), progress() as on_step:
@@ -495,9 +498,9 @@ compare({"released schedule": draw(noise=foreign), "own schedule": leaking["guid
 # %% [markdown]
 # ### 7.4 Reversed sign
 #
-# **What it looks like.** Whatever should move this way moves that way, in every pixel: noise where
-# a subject should arrive. **Cause.** A loss that cannot tell a residual from its opposite. The
-# published code takes absolute values before it compares:
+# **What it looks like.** Whatever should change one way from frame to frame changes the other way,
+# in every pixel; in the extreme, noise that never clears. **Cause.** A loss that cannot tell a
+# residual from its opposite. The published code takes absolute values before it compares:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -597,7 +600,7 @@ for words in ("a blue starr is moving on the snow", "a blue dinosaur is moving o
 # | the clip's colour, outline or place | cosine of the noise with the clip | leakage (7.1) |
 # | burnt colours, frames that fall apart | learning rate, steps, strength | over-tuning (7.2) |
 # | debris in some frames | $\bar\alpha$ of inversion and sampler | wrong schedule (7.3) |
-# | noise where things should arrive | sign of the residuals in the loss | reversed sign (7.4) |
+# | noise that never clears | sign of the residuals in the loss | reversed sign (7.4) |
 # | washed-out copies of the clip | standard deviation of the noise | too few steps (7.5) |
 # | glare and speckles | guidance scale | too much guidance (7.6) |
 # | something else altogether | the tokens of the prompt | unknown words (7.7) |
