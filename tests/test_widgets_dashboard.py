@@ -38,6 +38,15 @@ def until(ask):
         time.sleep(0.01)
 
 
+def resting(board):
+    """Steps and picture once the step that was under way is done and drawn."""
+    while True:
+        before = board.run.number, bytes(board.image.value)
+        time.sleep(1.5)
+        if before == (board.run.number, bytes(board.image.value)):
+            return before
+
+
 def press(board, name):
     assert not board.buttons[name].disabled
     board.buttons[name].click()
@@ -75,10 +84,9 @@ def test_pause_holds_start_goes_on_and_stop_leaves_an_adapter(long, tmp_path):
     press(long, "pause")
     assert long.state == "paused"
     until(lambda: "paused: step" in long.status.value)
-    time.sleep(0.2)  # for the step that was under way
-    held, picture = long.run.number, bytes(long.image.value)
-    time.sleep(0.3)
-    assert long.run.number == held and bytes(long.image.value) == picture
+    held, _ = shown = resting(long)
+    time.sleep(0.5)
+    assert (long.run.number, bytes(long.image.value)) == shown
     assert f"step {held} of {LONG}" in long.status.value
     press(long, "start")
     until(lambda: long.run.number > held)
@@ -119,13 +127,30 @@ def test_two_at_once_disturb_neither_each_other_nor_the_backbone():
         assert same(board.finished(), tuned(RandomBackbone(), steps=5, seed=seed))
 
 
-def test_what_stops_the_run_is_said_and_raised(monkeypatch):
-    board = TuningDashboard(RandomBackbone(), CLIP, PROMPT)
-    predict = board.run.backbone.unet.forward
-    monkeypatch.setattr(board.run.backbone.unet, "forward", lambda *a, **k: predict(*a) * torch.nan)
-    with pytest.raises(vmc.BadInput, match="Step 1 has loss nan"):
+def test_what_stops_the_run_is_said_and_raised_and_its_steps_are_saved(monkeypatch, tmp_path):
+    path = tmp_path / "motion.safetensors"
+    board = TuningDashboard(RandomBackbone(), CLIP, PROMPT, save=path)
+    unet, passes = board.run.backbone.unet, []
+    predict = unet.forward
+
+    def forward(*arguments, **others):
+        passes.append(True)
+        return predict(*arguments, **others) * (1 if len(passes) <= 2 else torch.nan)
+
+    monkeypatch.setattr(unet, "forward", forward)
+    for _ in range(2):  # whoever waits again is told again
+        with pytest.raises(vmc.BadInput, match="Step 3 has loss nan"):
+            board.wait()
+    assert board.status.value.startswith("Step 3 has loss nan") and board.state == "ended"
+    assert same(vmc.MotionAdapter.load(path), tuned(RandomBackbone(), steps=2))
+
+
+def test_a_file_that_cannot_be_written_is_said_and_the_motion_kept(tmp_path):
+    (tmp_path / "taken").write_text("a file, where a folder is needed")
+    board = TuningDashboard(RandomBackbone(), CLIP, PROMPT, save=tmp_path / "taken" / "motion")
+    with pytest.raises(vmc.BadInput, match="taken"):
         board.wait()
-    assert board.status.value.startswith("Step 1 has loss nan") and board.state == "ended"
+    assert board.adapter.metadata["steps"] == 6 and board.state == "ended"
 
 
 def test_bad_settings_are_refused_at_once():

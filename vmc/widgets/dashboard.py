@@ -40,8 +40,8 @@ def tuning_dashboard(
         adapter = dashboard.wait()  # in the next cell
 
     It is there at once, and tunes when its start button is pressed, or right away with `start`.
-    `save` is a file for the adapter, written when the run ends or is stopped. Raises `BadInput` as
-    `vmc.finetune` does.
+    `save` is a file for the adapter, written when the run ends, is stopped or fails after a step.
+    Raises `BadInput` as `vmc.finetune` does.
     """
     dashboard = TuningDashboard(cascade, clip, prompt, save=save, **finetune_arguments)
     dashboard.show()
@@ -63,7 +63,7 @@ class TuningDashboard:
         self.run = Finetuning(backbone, clip, prompt, **finetune_arguments)
         self.save = None if save is None else Path(save)
         self._clip, self._preview = clip, None
-        self._between_steps = threading.Lock()
+        self._between_steps, self._starting = threading.Lock(), threading.Lock()
         self._going, self._settled = threading.Event(), threading.Event()
         self._thread, self._error, self._ended = None, None, False
         self._redraw, self._restate = Throttle(), Throttle()
@@ -91,7 +91,7 @@ class TuningDashboard:
 
     @property
     def state(self) -> str:
-        """ "ready", "running", "paused" or "ended"."""
+        """One of "ready", "running", "paused" and "ended"."""
         if self._ended:
             return "ended"
         if self._thread is None:
@@ -100,10 +100,11 @@ class TuningDashboard:
 
     def start(self) -> None:
         """Begin, or go on after a pause."""
-        self._going.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, daemon=True)
-            self._thread.start()
+        with self._starting:  # a button may be pressed while a cell calls `wait`
+            self._going.set()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
         self._show_state()
 
     def pause(self) -> None:
@@ -143,21 +144,24 @@ class TuningDashboard:
 
     def _work(self) -> None:
         try:
-            while self._step():
-                self._redraw(self._show_picture)
-                self._restate(self._show_state)
-                if not self._going.is_set():
-                    self._show_picture()
-                    self._show_state()
-                    self._going.wait()
-            if self.save is not None and self.run.history:
-                self.adapter.save(self.save)
-        except BaseException as error:
-            self._error = error
-        self._ended = True
-        self._show_picture()
-        self._show_state()
-        self._settled.set()
+            try:
+                while self._step():
+                    self._redraw(self._show_picture)
+                    self._restate(self._show_state)
+                    if not self._going.is_set():
+                        self._show_picture()
+                        self._show_state()
+                        self._going.wait()
+            finally:
+                if self.save is not None and self.run.history:
+                    self.adapter.save(self.save)
+                self._ended = True
+                self._show_picture()
+        except BaseException as error:  # raised where somebody waits
+            self._ended, self._error = True, error
+        finally:
+            self._show_state()
+            self._settled.set()
 
     def _step(self) -> bool:
         with self._between_steps:
