@@ -265,10 +265,12 @@ dashboard = tuning_dashboard(
 adapter = dashboard.wait()
 
 # %% [markdown]
-# A dot is one step; its colour is its $t$. The dots scatter because the steps differ in difficulty
-# far more than the model changes from one to the next. That is why a falling mean is hard to see
-# even where tuning works, and why a fair comparison asks both models the same questions: the same
-# timesteps, the same noise.
+# A dot is one step, and its colour is its $t$: that answers the first question. For the second,
+# compare the two lowest rows, and mind the $t$ beside them.
+#
+# The dots scatter because the steps differ in difficulty far more than the model changes from one
+# to the next. So a falling mean is hard to see even where tuning works, and a fair comparison asks
+# both models the same questions: the same timesteps, the same noise.
 
 
 # %%

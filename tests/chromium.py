@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from base64 import b64decode
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -34,27 +35,30 @@ class Browser:
         self._size, self._number = f"--window-size={width},{height}", 0
 
     def __enter__(self) -> "Browser":
-        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        command = [installed(), *_OPTIONS.split(), self._size, "--remote-debugging-port=0"]
-        self._process = subprocess.Popen(
-            [*command, f"--user-data-dir={self._folder.name}", "about:blank"],
-            stderr=subprocess.DEVNULL,
-        )
-        chosen = Path(self._folder.name, "DevToolsActivePort")
-        wait(lambda: chosen.exists() and chosen.read_text(), "Chromium to listen")
-        port = chosen.read_text().split()[0]
-        with urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
-            pages = [target for target in json.load(answer) if target["type"] == "page"]
-        self._socket = websocket.create_connection(
-            pages[0]["webSocketDebuggerUrl"], timeout=60, suppress_origin=True
-        )
+        with ExitStack() as opened:
+            folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            opened.enter_context(folder)
+            command = [installed(), *_OPTIONS.split(), self._size, "--remote-debugging-port=0"]
+            process = subprocess.Popen(
+                [*command, f"--user-data-dir={folder.name}", "about:blank"],
+                stderr=subprocess.DEVNULL,
+            )
+            opened.callback(process.wait, 10)
+            opened.callback(process.terminate)
+            chosen = Path(folder.name, "DevToolsActivePort")
+            wait(lambda: chosen.exists() and chosen.read_text(), "Chromium to listen")
+            port = chosen.read_text().split()[0]
+            with urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+                pages = [target for target in json.load(answer) if target["type"] == "page"]
+            self._socket = websocket.create_connection(
+                pages[0]["webSocketDebuggerUrl"], timeout=60, suppress_origin=True
+            )
+            opened.callback(self._socket.close)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
-        self._socket.close()
-        self._process.terminate()
-        self._process.wait(10)
-        self._folder.cleanup()
+        self._opened.close()
 
     def call(self, method: str, **parameters) -> dict:
         self._number += 1

@@ -112,9 +112,9 @@ class Dashboard:
     def shows(self):
         """The parts of its picture with the loss and with the lowest row of frames, as text.
 
-        None before it shows frames.
+        Waits for a picture that has frames as the model sees them.
         """
-        return self.browser.evaluate(
+        return self.browser.wait_for(
             "(() => {const it = document.querySelector('.vmc-dashboard img');"
             "if (!it.complete || it.naturalHeight < 400) return null;"
             "const [wide, high] = [it.naturalWidth, it.naturalHeight];"
@@ -122,7 +122,8 @@ class Dashboard:
             "const canvas = document.createElement('canvas');"
             "[canvas.width, canvas.height] = [wide, part * high];"
             "canvas.getContext('2d').drawImage(it, 0, -top * high);"
-            "return canvas.toDataURL()})})()"
+            "return canvas.toDataURL()})})()",
+            120,
         )
 
 
@@ -147,7 +148,7 @@ def test_notebook_04_tunes_pauses_goes_on_and_stops_under_the_mouse(lab):
         browser.screenshot(PICTURES / "1_ready.png")
 
         dashboard.press("start")
-        loss, frames = chromium.wait(dashboard.shows, "frames as the model sees them", 120)
+        loss, frames = dashboard.shows()
         browser.screenshot(PICTURES / "2_running.png")
         chromium.wait(lambda: dashboard.shows()[0] != loss, "another loss", 60)
         chromium.wait(lambda: dashboard.shows()[1] != frames, "other frames", 60)
