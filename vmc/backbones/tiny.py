@@ -210,7 +210,7 @@ def load_text_encoder(folder: Path) -> TextEncoder:
 def load_backbone(folder: str | Path = WEIGHTS, stage: str = "keyframes") -> TinyBackbone:
     """The keyframe model; or, with stage="image", the text-to-image model that it grew from.
 
-    They share their weights: pretraining on clips changed the temporal layers alone.
+    They share their weights: on clips, the image model was trained on beside its temporal layers.
     """
     folder = Path(folder)
     backbone = TinyBackbone(load_denoiser(folder, "keyframes"), load_text_encoder(folder))

@@ -23,7 +23,8 @@ class Recipe:
     attending: int = 2  # resolutions, from the coarsest up, that attend to pixels, text and frames
     in_channels: int = 3  # before space-to-depth: the noisy picture and what is shown beside it
     refines: bool = False
-    trains: str = "all"  # or what a "picture" takes; or what "motion" takes beyond that, see below
+    temporal: bool = True  # without its temporal layers, a network sees single frames
+    known_rate: float = 1.0  # learning rate of what `image` has learned, relative to the others'
     high_noise: float = 0.0  # share of the timesteps that come from `HIGH_NOISE` alone
 
 
@@ -33,31 +34,12 @@ class Recipe:
 HIGH_NOISE = (750, 990)
 
 RECIPES = {
-    "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, trains="picture", high_noise=0.6),
-    # Looks stay as `image` learned them: without its temporal layers, this draws single pictures.
-    "keyframes": Recipe(3000, 8, 1.5e-3, (96, 128), 4, trains="motion", high_noise=0.5),
-    "interpolation": Recipe(2000, 8, 1.0e-3, (64, 96), 4, 1, in_channels=7, refines=True),
-    "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 96), 4, 1, in_channels=6, refines=True),
-    "super_resolution_2": Recipe(1500, 1, 1e-3, (64, 96), 8, 1, in_channels=6, refines=True),
+    "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, temporal=False, high_noise=0.6),
+    "keyframes": Recipe(3200, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, high_noise=0.5),
+    "interpolation": Recipe(2000, 8, 1.0e-3, (64, 64), 4, 1, in_channels=7, refines=True),
+    "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),
+    "super_resolution_2": Recipe(1500, 1, 1e-3, (64, 64), 8, 1, in_channels=6, refines=True),
 }
-
-
-READERS = (".add_k_proj.", ".add_v_proj.", ".norm_cross.", "add_embedding.", "encoder_hid_proj.")
-READERS_RATE = 0.3  # their learning rate on clips, relative to that of the temporal layers
-
-
-def trains(recipe: Recipe, name: str) -> bool:
-    """Whether the denoiser's parameter of this name is trained.
-
-    A picture takes all but the temporal layers. Motion takes these, and whatever reads the caption,
-    whose words for motions mean nothing in a picture.
-    """
-    temporal = ".temp_" in name
-    return {
-        "all": True,
-        "picture": not temporal,
-        "motion": temporal or any(reader in name for reader in READERS),
-    }[recipe.trains]
 
 
 def vocabulary() -> list[str]:

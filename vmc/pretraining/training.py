@@ -23,11 +23,9 @@ from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
 from vmc.pretraining.recipes import (
     HIGH_NOISE,
-    READERS_RATE,
     RECIPES,
     new_denoiser,
     new_text_encoder,
-    trains,
 )
 from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
@@ -42,8 +40,9 @@ SUBJECT_WEIGHT = 4.0
 class Pretraining:
     """One stage's training, as an iterator of `(step, loss)`; saves and resumes by itself.
 
-    A checkpoint in `folder` is gone on from. Without one, a stage starts from `image` in the same
-    folder, or from `weights`, a folder of exported ones, to train those further.
+    A checkpoint in `folder` is gone on from. Without one, `keyframes` grows out of `image`
+    in the same folder, the others take their text encoder from `keyframes`; or each starts from
+    `weights`, a folder of exported ones, to train those further.
     """
 
     def __init__(
@@ -70,16 +69,16 @@ class Pretraining:
         self.text_encoder = new_text_encoder()
         self.denoiser = new_denoiser(recipe)
         torch.random.set_rng_state(torch_state)
-        self.denoiser.unet.temporal = stage != "image"
+        self.denoiser.unet.temporal = recipe.temporal
         self.model = nn.ModuleDict({"denoiser": self.denoiser, "text_encoder": self.text_encoder})
         for name, parameter in self.denoiser.named_parameters():
-            parameter.requires_grad_(trains(recipe, name))
-        self.text_encoder.requires_grad_(recipe.trains != "all")
+            parameter.requires_grad_(recipe.temporal or ".temp_" not in name)
+        self.text_encoder.requires_grad_(stage in ("image", "keyframes"))
         if weights is not None:
             self.denoiser.load_state_dict(load_denoiser(Path(weights), stage).state_dict())
             self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
         elif stage != "image":
-            self._start_from_image()
+            self._start_from("image" if stage == "keyframes" else "keyframes")
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
         self.optimizer = torch.optim.AdamW(
@@ -95,11 +94,9 @@ class Pretraining:
         return [(k, p) for k, p in self.model.named_parameters() if p.requires_grad]
 
     def _groups(self):
-        slow = self.recipe.trains == "motion"
-        readers = [p for k, p in self._parameters() if slow and ".temp_" not in k]
-        others = [p for k, p in self._parameters() if not (slow and ".temp_" not in k)]
-        groups = [{"params": others, "rate": 1.0}, {"params": readers, "rate": READERS_RATE}]
-        return [group for group in groups if group["params"]]
+        new = [p for k, p in self._parameters() if ".temp_" in k]
+        known = [p for k, p in self._parameters() if ".temp_" not in k]
+        return [{"params": new, "rate": 1.0}, {"params": known, "rate": self.recipe.known_rate}]
 
     def rate(self, step: int) -> float:
         """Warm-up, a plateau, and for the last 40 % of the steps a linear descent to zero."""
@@ -111,7 +108,7 @@ class Pretraining:
         rng = np.random.default_rng(entropy)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         scenes = [random_scene(rng) for _ in range(self.recipe.batch)]
-        shows_motion = self.stage != "image"
+        shows_motion = self.recipe.temporal
         captions = [
             "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion)
             for s in scenes
@@ -127,13 +124,16 @@ class Pretraining:
     def _loss(self, step: int) -> Tensor:
         """Squared error of x̂_0, weighted by 1 / (1-ᾱ_t) as a velocity's would be, up to 5.
 
-        Subjects are a small part of a picture and the hardest: their pixels count more.
+        Subjects are a small part of a picture and the hardest: their pixels count more. One batch
+        of keyframes in five is shown as single frames, so that the keyframe model without its
+        temporal layers stays the text-to-image model that it grew from.
         """
+        self.denoiser.unet.temporal = self.recipe.temporal and (
+            self.stage != "keyframes" or step % 5 < 4
+        )
         captions, batch, noise, timestep = self._draw(step)
         levels = self.denoiser.alphas_cumprod
         noisy = add_noise(batch.clean, noise, timestep, levels)
-        # torch's channels-last group norm crashes where its weights need a gradient, its input none
-        noisy.requires_grad_(self.recipe.trains == "motion")
         on_gpu = self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
             text = self.text_encoder(captions)
@@ -153,6 +153,9 @@ class Pretraining:
             loss = self._loss(self.step)
             self.optimizer.zero_grad()
             loss.backward()
+            for parameter in parameters:  # of layers left out: all moments stay of one age
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
             nn.utils.clip_grad_norm_(parameters, 1.0)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate(self.step) * group["rate"]
@@ -196,11 +199,11 @@ class Pretraining:
         self.ema = {k: tensors[f"ema.{k}"].to(self.device) for k in trained}
         restore_moments(trained, self.optimizer, tensors, self.step)
 
-    def _start_from_image(self) -> None:
-        """Take the averaged text encoder of `image`; for keyframes also its network."""
-        path = self.folder / "image.checkpoint.safetensors"
+    def _start_from(self, source: str) -> None:
+        """Take the averaged text encoder of an earlier stage; for keyframes also its network."""
+        path = self.folder / f"{source}.checkpoint.safetensors"
         if not path.exists():
-            raise BadInput(f"{path} is missing: train the stage 'image' first.")
+            raise BadInput(f"{path} is missing: train the stage {source!r} first.")
         tensors, _ = read_tensors(path, FORMAT, "a pretraining checkpoint")
         with torch.no_grad():
             for k, p in self.model.named_parameters():
@@ -210,6 +213,7 @@ class Pretraining:
     def averaged(self) -> nn.ModuleDict:
         """A copy of the model with its averaged weights, in eval mode; training goes on without."""
         model = copy.deepcopy(self.model)
+        model["denoiser"].unet.temporal = self.recipe.temporal
         with torch.no_grad():
             for k, p in model.named_parameters():
                 if k in self.ema:
@@ -228,7 +232,7 @@ def export(folder: str | Path, out: str | Path) -> None:
         name = "keyframes" if stage == "image" else stage  # until the real ones come, if they do
         model["denoiser"].unet.half().save_pretrained(out / name)
         index[name] = {"patch": recipe.patch, "refines": recipe.refines}
-        if recipe.trains != "all":  # the last that trained it
+        if stage in ("image", "keyframes"):  # the last that trained it
             model["text_encoder"].t5.half().save_pretrained(out / "text_encoder")
             model["text_encoder"].tokenizer.save_pretrained(out / "tokenizer")
     # Files of the folder itself are written about the weights, not part of them.
