@@ -125,10 +125,10 @@ both = [(x[0] / 3).clamp(-1, 1) for x in (latents[-1], by_chance)]
 show(*both, labels=["inverted", "noised at random"], height=160, alt=alt)
 
 # %% [markdown]
-# `vmc.invert` is this loop:
+# `vmc.invert` is this loop (what `start=0` says comes in section 3):
 
 # %%
-difference = (vmc.invert(cascade, clip, steps=25) - latents[-1]).abs().max().item()
+difference = (vmc.invert(cascade, clip, steps=25, start=0) - latents[-1]).abs().max().item()
 print(f"largest difference: {difference:.1e}")
 
 # %% [markdown]
@@ -142,7 +142,7 @@ print(f"largest difference: {difference:.1e}")
 from vmc.reconstruction import reconstruct, reconstruction_error
 
 numbers = (5, 10, 25, 50)
-noises = {n: vmc.invert(cascade, clip, n) for n in numbers}
+noises = {n: vmc.invert(cascade, clip, n, start=0) for n in numbers}
 returned = {n: reconstruct(cascade, noises[n], n) for n in numbers}
 errors = {n: reconstruction_error(returned[n], clip) for n in numbers}
 
@@ -184,6 +184,30 @@ table(["", "reconstruction error", "standard deviation", "cosine with the clip"]
 # use, since the layout of the motion comes along; and its danger, since looks come along with it.
 # Note also where the last step ends: at $T - T/n$. With few steps that is far below the timestep
 # from which sampling sets out.
+#
+# ### A little noise first
+#
+# Why is it not noise, even with many steps? At the smallest timesteps the network is shown a clip
+# without any noise in it, finds next to none where the picture is smooth, and puts back what it
+# found. What is missing then stays missing on the whole way up ([Staniszewski et al.
+# 2024](https://arxiv.org/abs/2410.23530)). A cure is to begin with a little noise by chance, up to
+# `start` (Eq. 1), and to invert from there on. The paper and its code begin at 0.
+
+# %%
+rows = []
+for start in (0, 40, 120, 320):
+    noise = vmc.invert(cascade, clip, 25, start=start)
+    error = reconstruction_error(reconstruct(cascade, noise, 25), clip)
+    rows.append([f"from t = {start}", error, *as_noise(noise)])
+table(["25 steps", "reconstruction error", "standard deviation", "cosine with the clip"], rows)
+
+# %%
+print(f"this model's own start: t = {base.inversion_start}")
+
+# %% [markdown]
+# Read down each column. The deviation should come near 1 and the cosine near 0; the error of the
+# way back tells what that costs. From here on we begin where the model says, unless `start=0` is
+# written.
 
 # %% [markdown]
 # ## 4. The published code inverts on another schedule
@@ -250,7 +274,7 @@ print(f"the latent was left with √ᾱ = {theirs[last].sqrt():.4f}")
 # even certain to hold what the book says. `schedule="released"` does the same, for study:
 
 # %%
-mismatched = vmc.invert(cascade, clip, 50, schedule="released")
+mismatched = vmc.invert(cascade, clip, 50, schedule="released", start=0)
 spoilt = reconstruct(cascade, mismatched, 50)
 rows = [["its own", errors[50], *as_noise(noises[50])]]
 rows.append(["released", reconstruction_error(spoilt, clip), *as_noise(mismatched)])
@@ -268,11 +292,11 @@ show(clip, returned[50].clamp(-1, 1), spoilt.clamp(-1, 1), labels=labels)
 # %% [markdown]
 # ## 5. A video, stage by stage (Fig. 2)
 #
-# The tuned network does its own inversion, as in the published code. From the noise that it finds,
-# it draws keyframes for other words. (The sampler is not the one that was turned round: it is
-# DPM-Solver++ with guidance and thresholding, again as in the published code. So the noise would
-# lead back to the clip only roughly. That does not hurt: with other words it is meant to lead
-# elsewhere.)
+# The tuned network does its own inversion, as in the published code, with a little noise first.
+# From the noise that it finds, it draws keyframes for other words. (The sampler is not the one that
+# was turned round: it is DPM-Solver++ with guidance and thresholding, again as in the published
+# code. So the noise would lead back to the clip only roughly. That does not hurt: with other words
+# it is meant to lead elsewhere.)
 
 # %%
 with adapter.applied(cascade), progress() as on_step:
@@ -441,15 +465,21 @@ compare({f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in 
 # ### 7.1 Appearance leakage
 #
 # **What it looks like.** The video has the colour, the outline or the place of the *clip* in it.
-# **Cause.** Inverted noise remembers the clip (section 3), and the words are too weak against it.
-# Here without guidance, so that nothing pulls towards the prompt. **Cure.** Guidance; or noise that
-# is half fresh; or none of the clip's noise at all, and the tuned weights alone.
+# **Cause.** Inverted noise remembers the clip (section 3), most of all if it was inverted from 0,
+# and the words are too weak against it. Here, at first, without guidance, so that nothing pulls
+# towards the prompt. **Cure.** Guidance; a little noise before the inversion; noise that is half
+# fresh; or none of the clip's noise at all, and the tuned weights alone.
 
 # %%
+with adapter.applied(cascade):
+    whole = vmc.invert(cascade, clip, start=0)
 half = (inverted / inverted.std() + fresh) / 2**0.5
+
+# %%
 good = draw()
 mixed = {"half fresh noise": draw(noise=half), "fresh noise": draw(noise=fresh)}
-compare({"no guidance": draw(guidance_scale=1), "guidance": good, **mixed})
+from_0 = {"from 0, no guidance": draw(noise=whole, guidance_scale=1), "from 0": draw(noise=whole)}
+compare({**from_0, f"from {base.inversion_start}": good, **mixed})
 
 # %% [markdown]
 # Read the colour and the subject from row to row, and the trajectory error beside them. What is

@@ -81,7 +81,8 @@ def noise_loss(
 
     `predict_noise` maps x_t and t to ε̂. What text it knows (Eq. 7), and whether it looks at all
     frames of a video together (Eq. 8), is its own affair. The paper prints the norm unsquared.
-    The tiny tier is trained on velocity, where the same errors count 1/ᾱ_t times as much.
+    The tiny tier is trained on the clean picture, weighted so that the same errors count 1/ᾱ_t
+    times as much, with a bound at low noise.
     """
     noisy = add_noise(clean, noise, timestep, alphas_cumprod)
     return (predict_noise(noisy, timestep) - noise).square().mean()
