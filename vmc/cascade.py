@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vmc.backbones import Backbone
+from vmc.backbones.registry import module_of
 from vmc.diffusion import guided
 from vmc.errors import BadInput
 from vmc.stages import Interpolation, SuperResolution, sample
@@ -57,17 +58,22 @@ class Cascade:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "tiny", device: str | None = None, dtype: torch.dtype | None = None
+        cls,
+        name: str | Path = "tiny",
+        device: str | None = None,
+        dtype: torch.dtype | None = None,
+        **settings,
     ) -> "Cascade":
-        """Load a cascade: "tiny", which comes with the package, or a folder in its layout.
+        """Load a cascade by its name or from a folder in the layout of one of them.
 
-        `device` is "cuda" or "cpu" (the GPU where there is one, if None); `dtype` is what the
-        networks compute in (float32 if None). Raises `BadInput` for an unknown name, missing or
-        altered weights, or a device that is not there.
+        "tiny" comes with the package; "show-1", and the single-stage "modelscope", "zeroscope"
+        and "animatediff", are downloaded on first use. `device` is "cuda" or "cpu" (the GPU where
+        there is one, if None); `dtype` is what the networks compute in (what suits backbone and
+        device, if None). `settings` are those of the backbone's own `load_stages`. Raises
+        `BadInput` for an unknown name, missing or altered weights, or a device that is not there.
         """
-        from vmc.backbones.tiny import load_stages
-
-        return cls(*load_stages(name, checked_device(device), dtype or torch.float32))
+        load_stages = module_of(name).load_stages
+        return cls(*load_stages(name, checked_device(device), dtype, **settings))
 
     @torch.no_grad()
     def generate(
