@@ -35,7 +35,7 @@ def test_a_folder_in_no_known_layout_is_refused(tmp_path):
     (tmp_path / "unet").mkdir()
     for content in ("{", "[]", '{"_class_name": "UNet2DConditionModel"}'):
         (tmp_path / "unet" / "config.json").write_text(content)
-        with pytest.raises(BadInput, match="no layout that vmc knows.*show-1-base"):
+        with pytest.raises(BadInput, match=r"no layout that vmc knows.*show-1-base"):
             Cascade.from_pretrained(tmp_path)
 
 
