@@ -17,6 +17,7 @@ from vmc.backbones import Backbone
 from vmc.backbones.registry import module_of
 from vmc.diffusion import guided
 from vmc.errors import BadInput
+from vmc.residency import set_aside
 from vmc.stages import Interpolation, SuperResolution, sample
 
 UNTIL = ("keyframes", "interpolated", "video")
@@ -127,10 +128,14 @@ class Cascade:
                 _named(on_step, "keyframes"),
             )
         keyframes = base.decode_video(latents).clamp(-1, 1)
-        results = [
-            self._finish(p, k, text[i : i + 1], unconditional, generator, until, on_step)
-            for i, (p, k) in enumerate(zip(prompts, keyframes, strict=True))
-        ]
+        if until == "keyframes":
+            results = [Generated(p, k) for p, k in zip(prompts, keyframes, strict=True)]
+        else:
+            with set_aside(base.unet, base.device):
+                results = [
+                    self._finish(p, k, text[i : i + 1], unconditional, generator, until, on_step)
+                    for i, (p, k) in enumerate(zip(prompts, keyframes, strict=True))
+                ]
         return results[0] if isinstance(prompt, str) else results
 
     def _check(self, prompts, steps, until):
@@ -145,6 +150,11 @@ class Cascade:
         if until != "keyframes" and self.interpolation is None:
             raise BadInput(
                 f'The backbone {self.base.name!r} makes keyframes only: pass until="keyframes".'
+            )
+        if until == "video" and not self.super_resolution:
+            raise BadInput(
+                f"The cascade {self.base.name!r} was loaded without super-resolution: pass "
+                'until="interpolated", or load all of it.'
             )
 
     def _start(self, inverted, generator):
@@ -161,16 +171,18 @@ class Cascade:
 
     def _finish(self, prompt, keyframes, text, unconditional, generator, until, on_step):
         """Run the later stages on one prompt's keyframes."""
-        if until == "keyframes":
-            return Generated(prompt, keyframes)
-        words = (text, unconditional, generator)
-        interpolated = self.interpolation(keyframes, *words, _named(on_step, "interpolation"))
+        words = (text, unconditional)
+        interpolated = self.interpolation(
+            keyframes, *words, generator, _named(on_step, "interpolation")
+        )
         if until == "interpolated":
             return Generated(prompt, keyframes, interpolated)
         sizes = [interpolated]
         for stage in self.super_resolution:
             name = f"super-resolution {stage.size[0]}×{stage.size[1]}"
-            sizes.append(stage(sizes[-1], *words, _named(on_step, name)))
+            # A stage with a text encoder of its own reads the prompt itself.
+            read = stage.read(prompt) if hasattr(stage, "read") else words
+            sizes.append(stage(sizes[-1], *read, generator, _named(on_step, name)))
         return Generated(prompt, keyframes, *(clip.cpu() for clip in sizes))
 
 

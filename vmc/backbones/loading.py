@@ -5,6 +5,7 @@ read when it is needed and converted on its own, so that loading never holds a n
 """
 
 import json
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,8 +53,16 @@ def _safetensors(file: Path) -> dict[str, Tensor]:
         raise BadInput(f"{file} is truncated or damaged ({error}): get it again.") from None
 
 
+def half_precision(device: torch.device) -> torch.dtype:
+    """What a large network is loaded in: float32 on a CPU; on a GPU the 16 bits that it knows."""
+    if device.type != "cuda":
+        return torch.float32
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float16
+
+
 def load_network(
-    kind: type[nn.Module],
+    kind: Callable[..., nn.Module],
     folder: Path,
     device: torch.device,
     dtype: torch.dtype,
@@ -63,7 +72,7 @@ def load_network(
     """A diffusers network in eval mode, frozen.
 
     Arguments:
-        kind: its class; `config` are its arguments, those of config.json if None.
+        kind: its class, or a function that makes one; called with `config`, or config.json's.
         weights: those to use in place of the files', such as `read_weights` gave them.
     Raises:
         BadInput: files that are missing or damaged, or that do not belong to such a network.
