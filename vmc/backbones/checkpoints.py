@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vmc.errors import BadInput
 
@@ -24,7 +24,7 @@ class Repository:
 
     name: str
     networks: tuple[str, ...]
-    """Sub-folders with weights."""
+    """Sub-folders with weights; "." is the repository itself."""
     others: tuple[str, ...]
     """Sub-folders without: schedulers, tokenizers."""
     gigabytes: float
@@ -98,12 +98,12 @@ class Repository:
         """The files to download: of each network's weights only one kind."""
         from huggingface_hub import HfApi
 
-        files = HfApi().list_repo_files(self.name)
+        files = [PurePosixPath(file) for file in HfApi().list_repo_files(self.name)]
         wanted = ["model_index.json"]
         for part in (*self.networks, *self.others):
-            names = [f.removeprefix(f"{part}/") for f in files if f.startswith(f"{part}/")]
+            names = [f.name for f in files if f.parent == PurePosixPath(part)]
             chosen = [n for n in names if n.endswith(SMALL)] + chosen_weights(names)
-            wanted += [f"{part}/{name}" for name in chosen]
+            wanted += [str(PurePosixPath(part, name)) for name in chosen]
         return wanted
 
     def _check_room(self, cache: Path) -> None:
