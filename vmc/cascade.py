@@ -18,7 +18,7 @@ from vmc.backbones.registry import module_of
 from vmc.diffusion import guided
 from vmc.errors import BadInput
 from vmc.residency import set_aside
-from vmc.stages import Interpolation, SuperResolution, sample
+from vmc.stages import Interpolation, sample
 
 UNTIL = ("keyframes", "interpolated", "video")
 OnStep = Callable[[str, int, int, Tensor], None]
@@ -51,7 +51,7 @@ class Cascade:
         self,
         base: Backbone,
         interpolation: Interpolation | None = None,
-        super_resolution: tuple[SuperResolution, ...] = (),
+        super_resolution: tuple[Callable, ...] = (),
     ):
         self.base = base
         self.interpolation = interpolation

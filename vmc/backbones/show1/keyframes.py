@@ -28,7 +28,7 @@ class Show1Denoiser(nn.Module):
         self,
         noisy: Float[Tensor, "batch 3 frame height width"],
         timestep: int | Int[Tensor, "batch"],
-        text: Float[Tensor, "batch token width"],
+        text: Float[Tensor, "batch token embedding"],
         condition: Float[Tensor, "batch extra frame height width"] | None = None,
         noise_level: int | Int[Tensor, "level"] | None = None,
     ) -> Float[Tensor, "batch 3 frame height width"]:
@@ -82,7 +82,7 @@ class Show1Backbone:
             )
 
     @torch.no_grad()
-    def encode_text(self, prompts: list[str]) -> Float[Tensor, "batch token width"]:
+    def encode_text(self, prompts: list[str]) -> Float[Tensor, "batch token embedding"]:
         """T5's last hidden states; prompts seen before come from memory.
 
         Where T5 is loaded for a new one, the network makes room for it on the GPU.
@@ -109,7 +109,7 @@ class Show1Backbone:
         self,
         noisy: Float[Tensor, "batch 3 frame height width"],
         timestep: int | Int[Tensor, "batch"],
-        text: Float[Tensor, "batch token width"],
+        text: Float[Tensor, "batch token embedding"],
     ) -> Float[Tensor, "batch 3 frame height width"]:
         return self.denoiser(noisy, timestep, text)
 

@@ -43,7 +43,7 @@ class PromptEncoder:
         return all(_cleaned(prompt) in self.encoded for prompt in prompts)
 
     @torch.no_grad()
-    def __call__(self, prompts: list[str]) -> Float[Tensor, "batch token width"]:
+    def __call__(self, prompts: list[str]) -> Float[Tensor, "batch token embedding"]:
         """On the CPU, in the encoder's dtype. BadInput for a prompt that is too long.
 
         As published, a prompt is stripped and lower case, and padding is masked for T5 alone.
