@@ -78,7 +78,7 @@ class LatentBackbone:
         factor = 2 ** (len(self.autoencoder.config.block_out_channels) - 1)
         if self.frames < 2:
             raise BadInput(f"Motion needs at least two frames, not {self.frames}: load with more.")
-        if len(self.size) != 2 or any(side <= 0 or side % factor for side in self.size):
+        if any(side <= 0 or side % factor for side in self.size):
             raise BadInput(
                 f"{self.name} works on frames whose height and width are multiples of {factor}; "
                 f"load it with another size than {self.size}."
@@ -201,11 +201,12 @@ def _load_tokenizer(folder: Path) -> CLIPTokenizer:
 def load_scheduler(folder: Path) -> SchedulerMixin:
     """The scheduler of the class that its configuration names."""
     config = read_config(folder, "scheduler_config.json")
-    kind = getattr(diffusers, str(config.get("_class_name")), None)
+    name = str(config.get("_class_name"))
+    kind = getattr(diffusers, name, None)
     if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
         raise BadInput(
-            f"{folder} asks for the scheduler {config.get('_class_name')!r}, and diffusers has none "
-            "of that name: get the folder again."
+            f"{folder} asks for a scheduler {name}, and diffusers has none of that name: get the "
+            "folder again."
         )
     return kind.from_config(config)
 
