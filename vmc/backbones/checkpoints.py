@@ -73,7 +73,7 @@ class Repository:
                 f"{self.name} is not on the hub, or not for you: look at {HUB}/{self.name}, and "
                 f"log in with `hf auth login` if it is private ({where})."
             ) from error
-        except OSError as error:
+        except (OSError, errors.HTTPError) as error:
             reason = str(error).strip().partition("\n")[0].rstrip(".")
             raise BadInput(
                 f"{self.name} is not whole on this machine, and could not be downloaded "
