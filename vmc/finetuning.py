@@ -122,7 +122,10 @@ class Finetuning:
             for name, parameter in settings.trainable(backbone).items()
         }
         self._optimizer = torch.optim.AdamW(
-            self._weights.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self._weights.values(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            foreach=False,  # all at once would need as much memory again on a GPU
         )
         if self._checkpoint is not None and resume and self._checkpoint.exists():
             self.history = read_checkpoint(

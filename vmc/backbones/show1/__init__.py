@@ -27,6 +27,7 @@ from vmc.backbones.loading import half_precision, load_network, read_config, rea
 from vmc.backbones.show1.first_frame import FirstFrame
 from vmc.backbones.show1.keyframes import Show1Backbone, Show1Denoiser
 from vmc.backbones.show1.latent_enlarging import LatentEnlarging
+from vmc.backbones.show1.parts import parts
 from vmc.backbones.show1.text import PromptEncoder
 from vmc.backbones.unet import PixelUNet3D
 from vmc.errors import BadInput
@@ -44,6 +45,8 @@ SR1 = Repository("showlab/show-1-sr1", ("unet",), ("scheduler", "image_noising_s
 SR2 = Repository(
     "showlab/show-1-sr2", ("unet", "vae", "text_encoder"), ("scheduler", "tokenizer"), 3.6
 )
+__all__ = ["disk", "load_stages", "parts"]
+
 NEEDED = {
     "keyframes": (BASE,),
     "interpolated": (BASE, INTERPOLATION),
@@ -143,6 +146,14 @@ def load_stages(
     )
     last = LatentEnlarging(folders[SR2], sampler(SR2), (8 * height, 9 * width), device, dtype)
     return base, interpolation, (enlarging, last)
+
+
+def disk(place: str | Path, until: str = "video") -> float:
+    """Bytes of weights to be downloaded, or that the folder holds."""
+    if str(place) == "show-1":
+        return 1e9 * sum(repository.gigabytes for repository in NEEDED[until])
+    folders = [Path(place) / repository.folder_name for repository in NEEDED[until]]
+    return float(sum(f.stat().st_size for folder in folders for f in folder.rglob("*.*")))
 
 
 def solver(folder: Path) -> dict:

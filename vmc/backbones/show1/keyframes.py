@@ -114,15 +114,20 @@ class Show1Backbone:
         return self.denoiser(noisy, timestep, text)
 
     def temporal_qkv(self) -> dict[str, nn.Parameter]:
-        return self._qkv(".temp_attentions.", ("to_q", "to_k", "to_v"))
+        return temporal_qkv(self.unet)
 
     def spatial_qkv(self) -> dict[str, nn.Parameter]:
         names = ("to_q", "to_k", "to_v", "add_k_proj", "add_v_proj")
-        return self._qkv(".attentions.", names)
+        return _weights_of(self.unet, "attentions", names)
 
-    def _qkv(self, place: str, projections: tuple[str, ...]) -> dict[str, nn.Parameter]:
-        return {
-            name: parameter
-            for name, parameter in self.unet.named_parameters()
-            if place in f".{name}" and name.split(".")[-2] in projections and "weight" in name
-        }
+
+def temporal_qkv(unet: PixelUNet3D) -> dict[str, nn.Parameter]:
+    """to_q, to_k and to_v of both self-attentions in every temporal transformer."""
+    return _weights_of(unet, "temp_attentions", ("to_q", "to_k", "to_v"))
+
+
+def _weights_of(unet: PixelUNet3D, place: str, projections: tuple) -> dict[str, nn.Parameter]:
+    def wanted(steps: list[str]) -> bool:
+        return place in steps and steps[-2] in projections and steps[-1] == "weight"
+
+    return {name: p for name, p in unet.named_parameters() if wanted(name.split("."))}
