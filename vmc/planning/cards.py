@@ -23,8 +23,8 @@ TERAFLOPS = {
 """Dense products of 16-bit numbers summed in float32, in 10¹² operations a second."""
 
 SHARE = 0.15
-"""Of that peak, what a run is taken to reach. The paper's times on an RTX 6000, five minutes for 400
-steps and twelve for a video, come to 0.11 and 0.21 of it, by the operations counted here."""
+"""Of that peak, what a run is taken to reach. The paper's times on an RTX 6000, five minutes for
+400 steps and twelve for a video, come to 0.11 and 0.21 of it, by the operations counted here."""
 
 
 def peak_flops(card: str) -> float | None:
