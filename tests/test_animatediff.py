@@ -9,7 +9,7 @@ from accelerate import init_empty_weights
 from diffusers import MotionAdapter, UNet2DConditionModel, UNetMotionModel
 
 from vmc.backbones import miniature
-from vmc.backbones.animatediff import ADAPTER, AnimateDiff
+from vmc.backbones.animatediff import ADAPTER, IMAGE_UNET, AnimateDiff, motion_unet
 from vmc.backbones.checkpoints import Repository
 from vmc.cascade import Cascade
 from vmc.errors import BadInput
@@ -27,10 +27,7 @@ def load(folder, **settings):
 def test_full_size_counts():
     """Two matrices of C×C for each of q, k and v in every module, C being its level's width."""
     with init_empty_weights():
-        image = UNet2DConditionModel(  # unet/config.json of Stable Diffusion 1.5
-            sample_size=64, cross_attention_dim=768, attention_head_dim=8
-        )
-        unet = UNetMotionModel.from_unet2d(image, MotionAdapter(), load_weights=False)
+        image, unet = UNet2DConditionModel(**IMAGE_UNET), motion_unet(IMAGE_UNET, {})
     assert sum(p.numel() for p in image.parameters()) == 859_520_964
     backbone = object.__new__(AnimateDiff)
     backbone.unet = unet

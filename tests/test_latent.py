@@ -153,7 +153,7 @@ def known_answers(backbone, kind):
     """Exact predictions for latents whose numbers are independent N(0, 0.3²), as ε or as v."""
     levels = backbone.alphas_cumprod.double()
 
-    def answer(noisy, timestep, text):
+    def answer(unet, noisy, timestep, text):
         level = levels[timestep].view(-1, 1, 1, 1, 1)
         spread = 0.09 * level + 1 - level
         clean, noise = 0.09 * level.sqrt() * noisy / spread, (1 - level).sqrt() * noisy / spread
@@ -165,7 +165,7 @@ def known_answers(backbone, kind):
 
 def test_inversion_and_sampling_return_to_the_clip(cascade, clip, monkeypatch):
     base = cascade.base
-    monkeypatch.setattr(base, "answer", known_answers(base, "epsilon"))
+    monkeypatch.setattr(base, "call", known_answers(base, "epsilon"))
     latent, text = base.encode_video(clip[None]), base.encode_text([""])
 
     def error(steps):
@@ -188,7 +188,7 @@ def test_v_prediction_is_epsilon_prediction_in_other_words(folder, clip, altered
     for kind, place in (("epsilon", folder), ("v", altered)):
         cascade = load(place)
         base = cascade.base
-        monkeypatch.setattr(base, "answer", known_answers(base, kind))
+        monkeypatch.setattr(base, "call", known_answers(base, kind))
         noise = noise_like(base.encode_video(clip[None]))
         timestep, text = torch.tensor([700]), base.encode_text(["a ball"])
         results[kind] = (

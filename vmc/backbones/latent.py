@@ -27,8 +27,7 @@ class LatentBackbone:
     """A text-to-video model in latent space, as the contract in `vmc.backbones` asks.
 
     Arguments:
-        unet: called as unet(latent, timestep, text), with video first in (batch, channel, frame,
-            h, w).
+        unet: takes latents (batch, channel, frame, h, w); how it is called, `call` says.
         autoencoder: in float32, as half precision leaves bands in flat colour.
         text_encoder, tokenizer: of CLIP.
         scheduler: as published; its `prediction_type` says what the network predicts.
@@ -151,35 +150,39 @@ class LatentBackbone:
         Eqs. 9-17 hold for both kinds as they are written; residuals of v̂ itself would be aligned
         with another vector, one that mixes the clip's motion into the noise.
         """
-        answer = self.answer(noisy.to(self.dtype), timestep, text.to(self.dtype)).to(noisy.dtype)
+        inputs = noisy.to(self.dtype), timestep, text.to(self.dtype)
+        answer = self.call(self.unet, *inputs).to(noisy.dtype)
         if self._scheduler.config.prediction_type == "epsilon":
             return answer
         return noise_from_velocity(noisy, answer, timestep, self.alphas_cumprod)
 
-    def answer(self, noisy, timestep, text):
-        """What the network predicts, ε̂ or v̂; arguments as in `predict_noise`, in `dtype`."""
-        return self.unet(noisy, timestep, text).sample
+    @staticmethod
+    def call(unet: nn.Module, noisy: Tensor, timestep: int | Tensor, text: Tensor) -> Tensor:
+        """What the network predicts, ε̂ or v̂; arguments as in `predict_noise`, in its dtype."""
+        return unet(noisy, timestep, text).sample
 
     def sampler(self) -> SchedulerMixin:
         """The published scheduler, told that it is given ε."""
         return type(self._scheduler).from_config(self._scheduler.config, prediction_type="epsilon")
 
     def temporal_qkv(self) -> dict[str, nn.Parameter]:
-        return self._qkv(self.temporal_places)
+        return qkv(self.unet, self.temporal_places)
 
     def spatial_qkv(self) -> dict[str, nn.Parameter]:
-        return self._qkv((".attentions.",))
-
-    def _qkv(self, places: tuple[str, ...]) -> dict[str, nn.Parameter]:
-        return {
-            name: parameter
-            for name, parameter in self.unet.named_parameters()
-            if any(place in f".{name}" for place in places)
-            and name.endswith((".to_q.weight", ".to_k.weight", ".to_v.weight"))
-        }
+        return qkv(self.unet, (".attentions.",))
 
 
-def load_latent_parts(folder: Path, device: torch.device, dtype: torch.dtype) -> dict:
+def qkv(unet: nn.Module, places: tuple[str, ...]) -> dict[str, nn.Parameter]:
+    """to_q, to_k and to_v of the attentions whose names within `unet` contain one of `places`."""
+    return {
+        name: parameter
+        for name, parameter in unet.named_parameters()
+        if any(place in f".{name}" for place in places)
+        and name.endswith((".to_q.weight", ".to_k.weight", ".to_v.weight"))
+    }
+
+
+def load_companions(folder: Path, device: torch.device, dtype: torch.dtype) -> dict:
     """Everything but the U-Net, from the published sub-folders, as `LatentBackbone` takes it."""
     return {
         "autoencoder": load_network(AutoencoderKL, folder / "vae", device, torch.float32),

@@ -11,8 +11,11 @@ from diffusers import UNet3DConditionModel
 
 from vmc.backbones import fingerprint
 from vmc.backbones.checkpoints import Repository
-from vmc.backbones.latent import PARTS, LatentBackbone, load_latent_parts
+from vmc.backbones.latent import PARTS, LatentBackbone, load_companions
+from vmc.backbones.latent_parts import arguments, bytes_of, latent_parts
 from vmc.backbones.loading import half_precision, load_network, read_weights
+from vmc.backbones.show1.published import AUTOENCODER, CLIP
+from vmc.planning.parts import Part
 
 PUBLISHED = {
     "modelscope": (Repository("ali-vilab/text-to-video-ms-1.7b", *PARTS, 3.8), 16, (256, 256)),
@@ -51,7 +54,7 @@ def load_stages(
     weights = read_weights(folder / "unet")
     backbone = ModelScope(
         load_network(UNet3DConditionModel, folder / "unet", device, dtype, weights=weights),
-        **load_latent_parts(folder, device, dtype),
+        **load_companions(folder, device, dtype),
         name=name,
         fingerprint=fingerprint(weights),
         frames=frames or usual_frames,
@@ -59,3 +62,22 @@ def load_stages(
         checkpointing=checkpointing,
     )
     return backbone, None, ()
+
+
+def parts(place: str | Path, until: str = "keyframes") -> list[Part]:
+    """What a run does, for `vmc.planning`; there are keyframes only, whatever `until` says."""
+    frames, size = PUBLISHED.get(str(place), PUBLISHED["modelscope"])[1:]
+    unet, text, autoencoder = {}, CLIP, AUTOENCODER  # the published size is diffusers' default
+    if str(place) not in PUBLISHED:
+        networks = ("unet", "text_encoder", "vae")
+        unet, text, autoencoder = (arguments(Path(place) / part) for part in networks)
+    return latent_parts(
+        ModelScope, lambda: UNet3DConditionModel(**unet), text, autoencoder, frames, size
+    )
+
+
+def disk(place: str | Path, until: str = "keyframes") -> float:
+    """Bytes of weights to be downloaded, or that the folder holds."""
+    if str(place) in PUBLISHED:
+        return 1e9 * PUBLISHED[str(place)][0].gigabytes
+    return bytes_of(Path(place))
