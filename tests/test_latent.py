@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from vmc import BadInput, Cascade, MotionAdapter, finetune, invert
 from vmc.backbones import Backbone, miniature
 from vmc.motion import alignment_loss
+from vmc.planning.memory import LiveMemory
 from vmc.sprites import Scene
 from vmc.stages import sample
 
@@ -229,25 +230,18 @@ def test_the_residuals_of_a_velocity_are_taken_from_its_noise(folder, clip, alte
 
 
 def test_recomputing_activations_changes_nothing_but_the_memory(folder, clip):
-    runs = [
-        finetune(load(folder, checkpointing=on), clip, "a ball is moving", steps=2)
-        for on in (True, False)
-    ]
     kept = []
-    for run in runs:
-        sizes = []
-
-        def note(tensor, sizes=sizes):
-            sizes.append(tensor.numel())
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            losses = [step.loss for step in run]
-        kept.append((losses, run.adapter.motions[0].weights, sum(sizes)))
+    for checkpointing in (True, False):
+        cascade = load(folder, checkpointing=checkpointing)
+        run = finetune(cascade, clip, "a ball is moving", steps=2)
+        losses = [next(run).loss]
+        with LiveMemory() as memory:
+            losses.append(next(run).loss)
+        kept.append((losses, run.adapter.motions[0].weights, memory.peak))
     (losses, weights, with_it), (other_losses, other_weights, without) = kept
     assert losses == other_losses
     assert all(torch.equal(weight, other_weights[name]) for name, weight in weights.items())
-    assert with_it < 0.5 * without
+    assert with_it < 0.6 * without
 
 
 def test_it_is_tuned_in_half_precision(folder, cascade, clip):

@@ -9,6 +9,10 @@ from pathlib import Path
 import diffusers
 import torch
 from diffusers import AutoencoderKL, SchedulerMixin
+from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -21,6 +25,13 @@ from vmc.errors import BadInput
 PREDICTIONS = ("epsilon", "v_prediction")
 PARTS = ("unet", "vae", "text_encoder"), ("tokenizer", "scheduler")
 """Sub-folders of a published pipeline: its networks, and what has no weights."""
+LAYERS = (
+    AnimateDiffTransformer3D,
+    ResnetBlock2D,
+    TemporalConvLayer,
+    Transformer2DModel,
+    TransformerTemporalModel,
+)
 
 
 class LatentBackbone:
@@ -215,13 +226,14 @@ def load_scheduler(folder: Path) -> SchedulerMixin:
 
 
 def recompute_activations(unet: nn.Module) -> None:
-    """Keep only what goes between the stages of `unet`, and compute the rest again for a gradient.
+    """Keep only what goes between the layers of `unet`, and compute the rest again for a gradient.
 
-    It takes a third more time and, at full size, a fraction of the memory. diffusers' own switch
-    leaves most of these layers out.
+    It takes a third more time and a fraction of the memory. diffusers' own switch leaves most of
+    these layers out.
     """
-    for stage in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
-        stage.forward = _recomputed(stage.forward)
+    for module in unet.modules():
+        if isinstance(module, LAYERS):
+            module.forward = _recomputed(module.forward)
 
 
 def _recomputed(forward):
