@@ -41,7 +41,7 @@ def random_network(kind, arguments, device, dtype):
     """A network whose weights keep the size of what passes through them."""
     with torch.device("meta"):
         network = kind(**arguments)
-    network = network.to(dtype).to_empty(device=device)
+    network = torch.nn.Module.to(network, dtype).to_empty(device=device)
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.7 / parameter[0].numel() ** 0.5)
@@ -147,9 +147,7 @@ def measure(options):
 
         @torch.no_grad()
         def step():
-            with torch.autocast(
-                device.type, half or torch.bfloat16, enabled=bool(half and not ours)
-            ):
+            with torch.autocast(device.type, half or torch.bfloat16, enabled=autocast):
                 base.predict_noise(noisy, 500, text)
 
     seconds, flops = [], None

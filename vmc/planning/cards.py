@@ -1,6 +1,11 @@
 """How fast graphics cards multiply matrices, at best: from their makers' data sheets."""
 
+import re
+
 import torch
+
+from vmc.backbones.loading import half_precision
+from vmc.errors import BadInput
 
 TERAFLOPS = {
     "T4": 65,
@@ -34,9 +39,16 @@ def peak_flops(card: str) -> float | None:
     return TERAFLOPS[max(known, key=len)] * 1e12 if known else None
 
 
-def card_found() -> tuple[str, int] | None:
-    """Name and memory in bytes of the GPU that a run would use; None where there is none."""
+def card_found() -> tuple[str | None, int | None, torch.dtype]:
+    """Name and bytes of the GPU that a run would use, None where there is none, and its dtype."""
     if not torch.cuda.is_available():
-        return None
+        return None, None, torch.bfloat16
     properties = torch.cuda.get_device_properties(0)
-    return properties.name, properties.total_memory
+    return properties.name, properties.total_memory, half_precision(torch.device("cuda"))
+
+
+def gigabytes(text: str) -> float:
+    """Bytes of memory as people write it: "8GB", "8 GB", "7.5", all in 10⁹ bytes."""
+    if not (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:GB?)?\s*", text, re.IGNORECASE)):
+        raise BadInput(f"{text!r} is no amount of memory: write it as 8GB.")
+    return float(found[1]) * 1e9

@@ -55,8 +55,11 @@ def measured(part: Part, dtype: torch.dtype, checkpointing: bool = True, bits: i
     """What `part` needs with its network in `dtype`; `bits` per weight of its linear maps."""
     with torch.device("meta"), fused_attention():
         network = part.network().eval().requires_grad_(False)
-        for tensor in [*network.parameters(), *network.buffers()]:
-            tensor.data = tensor.data.to(dtype) if tensor.is_floating_point() else tensor.data
+        exempt = getattr(network, "_keep_in_fp32_modules", None) or ()  # T5's, of float16 alone
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+            kept = dtype == torch.float16 and any(word in name.split(".") for word in exempt)
+            if tensor.is_floating_point() and not kept:
+                tensor.data = tensor.data.to(dtype)
         if checkpointing and part.tuned:
             network.enable_gradient_checkpointing()
         if part.tuned is None:

@@ -27,7 +27,7 @@ class Plan:
     without_checkpointing: Need
     """Of tuning."""
     text_encoder: dict[int, Need]
-    """By the bits of a weight."""
+    """By the bits of a weight, 16, 8 and 4; empty where it is a small one that stays."""
     disk: float
     """Bytes of weights to be downloaded, or that the folder holds."""
     card: str | None
@@ -48,12 +48,11 @@ class Plan:
         `BadInput` where none do.
         """
         chosen = {"checkpointing": not self.fits(self.without_checkpointing)}
-        for bits in (16, 8, 4):
-            if self.fits(self.text_encoder[bits]):
-                chosen |= {} if bits == 16 else {"text_bits": bits}
-                break
-        else:
+        fitting = [bits for bits, need in self.text_encoder.items() if self.fits(need)]
+        if self.text_encoder and not fitting:
             chosen["text_device"] = "cpu"
+        elif fitting and fitting[0] < 16:
+            chosen["text_bits"] = fitting[0]
         for need in self.needs:
             if not need.part.is_text_encoder and not self.fits(need):
                 raise BadInput(
@@ -108,14 +107,15 @@ class Plan:
             )
         if self.memory is None:
             return "\n".join([*lines, "Say --gpu-memory 8GB to see which options make it fit."])
-        given = ", ".join(f"{name}={value!r}" for name, value in self.options().items())
-        return "\n".join(
-            [
-                *lines,
-                f"It fits into {self.memory / 1e9:.1f} GB (with {ASIDE / 1e9:.1f} GB left for CUDA "
-                f"itself): Cascade.from_pretrained({self.place!r}, {given})",
-            ]
+        options = self.options()
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        lines.append(
+            f"It fits into {self.memory / 1e9:.1f} GB (with {ASIDE / 1e9:.1f} GB left for CUDA "
+            f"itself): Cascade.from_pretrained({self.place!r}, {given})"
         )
+        if "text_bits" in options:
+            lines.append('(text_bits needs bitsandbytes; without it, text_device="cpu" fits too.)')
+        return "\n".join(lines)
 
 
 def _time(seconds: float) -> str:
@@ -140,6 +140,8 @@ def plan(
     Raises:
         BadInput: for a backbone that cannot be planned, or a stage that is not there.
     """
+    if until not in (stages := ("keyframes", "interpolated", "video")):
+        raise BadInput(f"There is no stage {until!r}: choose one of {', '.join(stages)}.")
     module = import_module(family_of(place).module)
     if not hasattr(module, "parts"):
         raise BadInput(
@@ -147,14 +149,14 @@ def plan(
         )
     parts = module.parts(place, until)
     needs = tuple(measured(part, dtype) for part in parts)
-    (reading,) = (part for part in parts if part.is_text_encoder)
+    readers = [part for part in parts if part.is_text_encoder]
     (tuning,) = (part for part in parts if part.tuned is not None)
     return Plan(
         str(place),
         dtype,
         needs,
         measured(tuning, dtype, checkpointing=False),
-        {bits: measured(reading, dtype, bits=bits) for bits in (16, 8, 4)},
+        {bits: measured(part, dtype, bits=bits) for part in readers for bits in (16, 8, 4)},
         module.disk(place, until),
         card,
         memory,

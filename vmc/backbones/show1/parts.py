@@ -15,8 +15,6 @@ from vmc.backbones.show1.text import TOKENS
 from vmc.backbones.unet import PixelUNet3D
 from vmc.planning.parts import Part
 
-UNTIL = ("keyframes", "interpolated", "video")
-
 
 def parts(
     place: str | Path,
