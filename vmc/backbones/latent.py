@@ -228,8 +228,8 @@ def load_scheduler(folder: Path) -> SchedulerMixin:
 def recompute_activations(unet: nn.Module) -> None:
     """Keep only what goes between the layers of `unet`, and compute the rest again for a gradient.
 
-    It takes a third more time and a fraction of the memory. diffusers' own switch leaves most of
-    these layers out.
+    It takes about half more time, and a fraction of the memory. diffusers' own switch leaves most
+    of these layers out.
     """
     for module in unet.modules():
         if isinstance(module, LAYERS):
