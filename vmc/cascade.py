@@ -17,7 +17,7 @@ from vmc.backbones import Backbone
 from vmc.backbones.registry import module_of
 from vmc.diffusion import guided
 from vmc.errors import BadInput
-from vmc.residency import set_aside
+from vmc.residency import as_memory_allows, set_aside
 from vmc.stages import Interpolation, sample
 
 UNTIL = ("keyframes", "interpolated", "video")
@@ -88,7 +88,10 @@ class Cascade:
         until: str = "video",
         on_step: OnStep | None = None,
     ) -> Generated | list[Generated]:
-        """Make a video of each prompt (several prompts share the work of the keyframe stage).
+        """Make a video of each prompt.
+
+        Several prompts share the work of the keyframe stage, as many at a time as the GPU's memory
+        allows.
 
         Arguments:
             adapter: a `MotionAdapter` that gives the motion; None is the model as it was.
@@ -110,23 +113,27 @@ class Cascade:
         generator = torch.Generator().manual_seed(seed)
         text, unconditional = base.encode_text(prompts), base.encode_text([""])
 
-        def predict(noisy, timestep):
-            if scale == 1:
-                return base.predict_noise(noisy, timestep, text)
-            both = torch.cat([unconditional.expand_as(text), text])
-            return guided(
-                *base.predict_noise(noisy.repeat(2, 1, 1, 1, 1), timestep, both).chunk(2), scale
-            )
+        start = self._start(inverted, generator)
 
-        start = self._start(inverted, generator).expand(len(prompts), -1, -1, -1, -1)
-        with adapter.applied(base) if adapter is not None else nullcontext():
-            latents = sample(
+        def denoised(text):
+            def predict(noisy, timestep):
+                if scale == 1:
+                    return base.predict_noise(noisy, timestep, text)
+                both = torch.cat([unconditional.expand_as(text), text])
+                return guided(
+                    *base.predict_noise(noisy.repeat(2, 1, 1, 1, 1), timestep, both).chunk(2), scale
+                )
+
+            return sample(
                 predict,
                 base.sampler(),
-                start,
+                start.expand(len(text), -1, -1, -1, -1),
                 steps or base.sampling_steps,
                 _named(on_step, "keyframes"),
             )
+
+        with adapter.applied(base) if adapter is not None else nullcontext():
+            latents = as_memory_allows(denoised, text)
         keyframes = base.decode_video(latents).clamp(-1, 1)
         if until == "keyframes":
             results = [Generated(p, k) for p, k in zip(prompts, keyframes, strict=True)]

@@ -48,6 +48,15 @@ def main(arguments: list[str] | None = None) -> None:
         place = "A file" if error.filename is None else error.filename
         typer.echo(f"{place} cannot be written ({error.strerror}); choose another --out.", err=True)
         sys.exit(2)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        typer.echo(
+            "The GPU's memory is full: `vmc plan` says what a run needs and which options make it "
+            "fit; close other programs that use the GPU, or take --device cpu.",
+            err=True,
+        )
+        sys.exit(2)
     except SystemExit as ending:
         if ending.code == 130 and words[0] != "doctor":
             flag = ["--resume"] if words[0] == "customize" and "--resume" not in words else []

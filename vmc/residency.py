@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class OnDemand:
@@ -37,6 +37,17 @@ def set_aside(network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
     finally:
         network.to(device)
+
+
+def as_memory_allows(work: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+    """`work(batch)`; in halves, and halves of these, where a GPU's memory does not take all."""
+    try:
+        return work(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    release()  # not within the handler, whose traceback still holds what did not fit
+    return torch.cat([as_memory_allows(work, half) for half in batch.chunk(2)])
 
 
 def release() -> None:
