@@ -535,3 +535,19 @@ def test_customize_runs_on_a_folder(folder, tmp_path, monkeypatch):
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["finished"] and report["settings"]["backbone"] == str(folder)
     assert (tmp_path / "out" / "video_0.mp4").is_file()
+
+
+def test_recomputed_activations_tune_to_the_same_bits(folder):
+    """Layer by layer and under the exchange of weights: nothing but time and memory changes."""
+    clip = Scene().render(3, (8, 16))
+    tuned = []
+    for checkpointing in (True, False):
+        base, *_ = load_stages(folder, CPU, until="keyframes", checkpointing=checkpointing, **SMALL)
+        calls = []
+        layer = base.unet.down_blocks[1].temp_attentions[0]
+        layer.register_forward_pre_hook(lambda *_, calls=calls: calls.append(1))
+        run = vmc.finetune(base, clip, "a ball is moving", steps=2)
+        list(run)
+        assert len(calls) == (4 if checkpointing else 2)
+        tuned.append(run.adapter.motions[0].weights)
+    assert all(torch.equal(weight, tuned[1][name]) for name, weight in tuned[0].items())
