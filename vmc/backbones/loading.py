@@ -133,7 +133,10 @@ def load_text_encoder(
     `bits` is 16 (which here means: in `dtype`), or 8 or 4, which quantizes the linear maps and
     needs bitsandbytes. Raises BadInput as `load_network` does, and where bitsandbytes is missing.
     """
-    options = {} if bits == 16 else _quantization(bits, device, dtype)
+    # With a place for it, each tensor goes to the device as it is read, not by way of a whole copy.
+    options = {"device_map": {"": device}}
+    if bits != 16:
+        options |= _quantization(bits, dtype)
     config = kind.config_class.from_dict(read_config(folder))
     with _quiet():
         try:
@@ -154,11 +157,10 @@ def load_text_encoder(
             f"The weights in {folder} do not fit its config.json: they lack {names[0]}; get the "
             "folder again."
         )
-    encoder = encoder if options else encoder.to(device)
     return encoder.eval().requires_grad_(False)
 
 
-def _quantization(bits: int, device: torch.device, dtype: torch.dtype) -> dict:
+def _quantization(bits: int, dtype: torch.dtype) -> dict:
     from importlib.util import find_spec
 
     from transformers import BitsAndBytesConfig
@@ -172,10 +174,7 @@ def _quantization(bits: int, device: torch.device, dtype: torch.dtype) -> dict:
         )
     name = f"load_in_{bits}bit"
     compute = {"bnb_4bit_compute_dtype": dtype} if bits == 4 else {}
-    return {
-        "quantization_config": BitsAndBytesConfig(**{name: True}, **compute),
-        "device_map": {"": device},
-    }
+    return {"quantization_config": BitsAndBytesConfig(**{name: True}, **compute)}
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class PromptEncoder:
     def __init__(
         self, folder: Path, device: torch.device, dtype: torch.dtype, bits: int = 16, keep=False
     ):
-        self.device = device
+        self.device = torch.empty(0, device=device).device  # "cuda" becomes the one it is
         self.tokenizer = _tokenizer(folder / "tokenizer")
         self.encoder = OnDemand(
             lambda: load_text_encoder(T5EncoderModel, folder / "text_encoder", device, dtype, bits)
