@@ -124,14 +124,22 @@ def motion_unet(image: dict, adapter: dict) -> UNetMotionModel:
     return UNetMotionModel.from_unet2d(*parts, load_weights=False)
 
 
-def parts(place: str | Path, until: str = "keyframes") -> list[Part]:
-    """What a run does, for `vmc.planning`; there are keyframes only, whatever `until` says."""
+def parts(
+    place: str | Path,
+    until: str = "keyframes",
+    frames: int = FRAMES,
+    size: tuple[int, int] = SIZE,
+) -> list[Part]:
+    """What a run does, for `vmc.planning`; there are keyframes only, whatever `until` says.
+
+    frames and size as in `load_stages`.
+    """
     image, adapter, text, autoencoder = IMAGE_UNET, {}, CLIP, AUTOENCODER
     if place != "animatediff":
         networks = ("unet", "motion_adapter", "text_encoder", "vae")
         image, adapter, text, autoencoder = (arguments(Path(place) / part) for part in networks)
     return latent_parts(
-        AnimateDiff, lambda: motion_unet(image, adapter), text, autoencoder, FRAMES, SIZE
+        AnimateDiff, lambda: motion_unet(image, adapter), text, autoencoder, frames, size
     )
 
 

@@ -64,15 +64,28 @@ def load_stages(
     return backbone, None, ()
 
 
-def parts(place: str | Path, until: str = "keyframes") -> list[Part]:
-    """What a run does, for `vmc.planning`; there are keyframes only, whatever `until` says."""
-    frames, size = PUBLISHED.get(str(place), PUBLISHED["modelscope"])[1:]
+def parts(
+    place: str | Path,
+    until: str = "keyframes",
+    frames: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> list[Part]:
+    """What a run does, for `vmc.planning`; there are keyframes only, whatever `until` says.
+
+    frames and size as in `load_stages`.
+    """
+    usual_frames, usual_size = PUBLISHED.get(str(place), PUBLISHED["modelscope"])[1:]
     unet, text, autoencoder = {}, CLIP, AUTOENCODER  # the published size is diffusers' default
     if str(place) not in PUBLISHED:
         networks = ("unet", "text_encoder", "vae")
         unet, text, autoencoder = (arguments(Path(place) / part) for part in networks)
     return latent_parts(
-        ModelScope, lambda: UNet3DConditionModel(**unet), text, autoencoder, frames, size
+        ModelScope,
+        lambda: UNet3DConditionModel(**unet),
+        text,
+        autoencoder,
+        frames or usual_frames,
+        size or usual_size,
     )
 
 
