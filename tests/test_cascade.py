@@ -76,7 +76,7 @@ def test_interpolation_puts_every_window_in_its_place(cascade):
 
 
 def test_each_super_resolution_window_starts_from_the_last_sharp_frame(cascade):
-    clip = torch.rand(3, 15, 8, 8) * 2 - 1
+    clip = torch.rand(3, 15, 8, 8) * 1.8 - 0.9  # the sampler clips at 1, and some noise is added
     denoiser = KnowsTheAnswer(lambda condition: condition)
     stage = SuperResolution(denoiser, cascade.base.sampler, (16, 16), steps=1, noise_level=0)
     made = stage(clip, TEXT, TEXT, torch.Generator().manual_seed(0))

@@ -619,8 +619,17 @@ def test_help_is_at_hand_at_once():
     subprocess.run([sys.executable, "-c", program], check=True, env=dict(os.environ))
 
 
+def test_a_full_gpu_gets_a_sentence(run, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("vmc.planning.plan", full)
+    status, _, told = run("plan")
+    assert status == 2 and told.startswith("The GPU's memory is full: `vmc plan` says")
+
+
 def test_help_names_the_commands(run):
     status, said, _ = run("--help")
     assert status == 0
-    for command in ("customize", "doctor", "pretrain", "evaluate"):
+    for command in ("customize", "doctor", "plan", "pretrain", "evaluate"):
         assert f"\n  {command} " in said

@@ -11,6 +11,7 @@ import torch
 from fake_backbone import RandomBackbone
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
 from vmc.adapter import MotionAdapter
 from vmc.diffusion import add_noise
@@ -521,3 +522,44 @@ def test_no_tuning_on_top_of_an_applied_motion():
 def test_bad_input_is_named(settings, message):
     with pytest.raises(BadInput, match=message):
         tune(**settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_in_half_precision_are_those_of_float32(dtype):
+    """In float16 most of them would round to zero if the loss were not scaled."""
+    half = RandomBackbone()
+    half.to(dtype)
+    runs = tune(half, steps=1), tune(steps=1)
+    for run in runs:
+        next(run)
+    gradients = [
+        torch.cat([weight.grad.flatten() for weight in run._weights.values()]) for run in runs
+    ]
+    assert gradients[0].dtype == torch.float32
+    assert F.cosine_similarity(*gradients, dim=0) > 0.99
+    assert gradients[0].norm() == pytest.approx(gradients[1].norm().item(), rel=0.05)
+
+
+def test_nothing_is_kept_below_the_first_temporal_attention():
+    """Frozen layers get no gradient, and those before all that trains not even a backward pass."""
+    backbone = RandomBackbone()
+    first = backbone.unet.down_blocks[0]
+    kept = []
+    layers = {
+        "conv_in": backbone.unet.conv_in,
+        "resnet": first.resnets[0],
+        "attention": first.attentions[0],
+        "temporal attention": first.temp_attentions[0],
+    }
+    for name, layer in layers.items():
+        layer.register_forward_hook(
+            lambda *call, name=name: kept.append((name, call[-1].requires_grad))
+        )
+    list(tune(backbone, steps=1))
+    assert kept == [
+        ("conv_in", False),
+        ("resnet", False),
+        ("attention", False),
+        ("temporal attention", True),
+    ]
+    assert all(parameter.grad is None for parameter in backbone.unet.parameters())

@@ -79,16 +79,18 @@ def test_outputs_agree_with_the_published_code(model, case):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("model", MODELS)
 def test_float32_outputs_agree_within_its_rounding(unets, model, case, layout):
-    """To 1e-5 of the largest output.
+    """To 1e-5; of sr1, whose random weights amplify rounding most, to 1e-5 of the largest output.
 
-    These random weights amplify one unit in the last place of the input to 1e-5 in sr1's output,
-    so an absolute 1e-5 there would test the processor's order of summation, not the network.
+    There one unit in the last place of the input becomes 1e-5 in the output, and diffusers' own
+    unmodified layers differ from the published outputs by 0.8e-5 to 1.2e-5, as the order of
+    summation has it. An absolute 1e-5 would test the processor and not the network.
     """
     sample, *rest = inputs(unets[model], model, case)
     with torch.no_grad():
         output = unets[model](sample.contiguous(memory_format=layout), *rest)
     published = np.load(REFERENCE / f"{model}.npz")[case]
-    assert np.abs(output.numpy() - published).max() < 1e-5 * np.abs(published).max()
+    largest = np.abs(published).max() if model == "sr1" else 1
+    assert np.abs(output.numpy() - published).max() < 1e-5 * largest
 
 
 def test_full_size_is_show1_base():

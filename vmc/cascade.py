@@ -14,9 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vmc.backbones import Backbone
+from vmc.backbones.registry import module_of
 from vmc.diffusion import guided
 from vmc.errors import BadInput
-from vmc.stages import Interpolation, SuperResolution, sample
+from vmc.residency import as_memory_allows, set_aside
+from vmc.stages import Interpolation, sample
 
 UNTIL = ("keyframes", "interpolated", "video")
 OnStep = Callable[[str, int, int, Tensor], None]
@@ -49,7 +51,7 @@ class Cascade:
         self,
         base: Backbone,
         interpolation: Interpolation | None = None,
-        super_resolution: tuple[SuperResolution, ...] = (),
+        super_resolution: tuple[Callable, ...] = (),
     ):
         self.base = base
         self.interpolation = interpolation
@@ -57,17 +59,22 @@ class Cascade:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "tiny", device: str | None = None, dtype: torch.dtype | None = None
+        cls,
+        name: str | Path = "tiny",
+        device: str | None = None,
+        dtype: torch.dtype | None = None,
+        **settings,
     ) -> "Cascade":
-        """Load a cascade: "tiny", which comes with the package, or a folder in its layout.
+        """Load a cascade by its name or from a folder in the layout of one of them.
 
-        `device` is "cuda" or "cpu" (the GPU where there is one, if None); `dtype` is what the
-        networks compute in (float32 if None). Raises `BadInput` for an unknown name, missing or
-        altered weights, or a device that is not there.
+        "tiny" comes with the package; "show-1", and the single-stage "modelscope", "zeroscope"
+        and "animatediff", are downloaded on first use. `device` is "cuda" or "cpu" (the GPU where
+        there is one, if None); `dtype` is what the networks compute in (what suits backbone and
+        device, if None). `settings` are those of the backbone's own `load_stages`. Raises
+        `BadInput` for an unknown name, missing or altered weights, or a device that is not there.
         """
-        from vmc.backbones.tiny import load_stages
-
-        return cls(*load_stages(name, checked_device(device), dtype or torch.float32))
+        load_stages = module_of(name).load_stages
+        return cls(*load_stages(name, checked_device(device), dtype, **settings))
 
     @torch.no_grad()
     def generate(
@@ -81,7 +88,10 @@ class Cascade:
         until: str = "video",
         on_step: OnStep | None = None,
     ) -> Generated | list[Generated]:
-        """Make a video of each prompt (several prompts share the work of the keyframe stage).
+        """Make a video of each prompt.
+
+        Several prompts share the work of the keyframe stage, as many at a time as the GPU's memory
+        allows.
 
         Arguments:
             adapter: a `MotionAdapter` that gives the motion; None is the model as it was.
@@ -103,28 +113,36 @@ class Cascade:
         generator = torch.Generator().manual_seed(seed)
         text, unconditional = base.encode_text(prompts), base.encode_text([""])
 
-        def predict(noisy, timestep):
-            if scale == 1:
-                return base.predict_noise(noisy, timestep, text)
-            both = torch.cat([unconditional.expand_as(text), text])
-            return guided(
-                *base.predict_noise(noisy.repeat(2, 1, 1, 1, 1), timestep, both).chunk(2), scale
-            )
+        start = self._start(inverted, generator)
 
-        start = self._start(inverted, generator).expand(len(prompts), -1, -1, -1, -1)
-        with adapter.applied(base) if adapter is not None else nullcontext():
-            latents = sample(
+        def denoised(text):
+            def predict(noisy, timestep):
+                if scale == 1:
+                    return base.predict_noise(noisy, timestep, text)
+                both = torch.cat([unconditional.expand_as(text), text])
+                return guided(
+                    *base.predict_noise(noisy.repeat(2, 1, 1, 1, 1), timestep, both).chunk(2), scale
+                )
+
+            return sample(
                 predict,
                 base.sampler(),
-                start,
+                start.expand(len(text), -1, -1, -1, -1),
                 steps or base.sampling_steps,
                 _named(on_step, "keyframes"),
             )
+
+        with adapter.applied(base) if adapter is not None else nullcontext():
+            latents = as_memory_allows(denoised, text)
         keyframes = base.decode_video(latents).clamp(-1, 1)
-        results = [
-            self._finish(p, k, text[i : i + 1], unconditional, generator, until, on_step)
-            for i, (p, k) in enumerate(zip(prompts, keyframes, strict=True))
-        ]
+        if until == "keyframes":
+            results = [Generated(p, k) for p, k in zip(prompts, keyframes, strict=True)]
+        else:
+            with set_aside(base.unet, base.device):
+                results = [
+                    self._finish(p, k, text[i : i + 1], unconditional, generator, until, on_step)
+                    for i, (p, k) in enumerate(zip(prompts, keyframes, strict=True))
+                ]
         return results[0] if isinstance(prompt, str) else results
 
     def _check(self, prompts, steps, until):
@@ -139,6 +157,11 @@ class Cascade:
         if until != "keyframes" and self.interpolation is None:
             raise BadInput(
                 f'The backbone {self.base.name!r} makes keyframes only: pass until="keyframes".'
+            )
+        if until == "video" and not self.super_resolution:
+            raise BadInput(
+                f"The cascade {self.base.name!r} was loaded without super-resolution: pass "
+                'until="interpolated", or load all of it.'
             )
 
     def _start(self, inverted, generator):
@@ -155,16 +178,18 @@ class Cascade:
 
     def _finish(self, prompt, keyframes, text, unconditional, generator, until, on_step):
         """Run the later stages on one prompt's keyframes."""
-        if until == "keyframes":
-            return Generated(prompt, keyframes)
-        words = (text, unconditional, generator)
-        interpolated = self.interpolation(keyframes, *words, _named(on_step, "interpolation"))
+        words = (text, unconditional)
+        interpolated = self.interpolation(
+            keyframes, *words, generator, _named(on_step, "interpolation")
+        )
         if until == "interpolated":
             return Generated(prompt, keyframes, interpolated)
         sizes = [interpolated]
         for stage in self.super_resolution:
             name = f"super-resolution {stage.size[0]}×{stage.size[1]}"
-            sizes.append(stage(sizes[-1], *words, _named(on_step, name)))
+            # A stage with a text encoder of its own reads the prompt itself.
+            read = stage.read(prompt) if hasattr(stage, "read") else words
+            sizes.append(stage(sizes[-1], *read, generator, _named(on_step, name)))
         return Generated(prompt, keyframes, *(clip.cpu() for clip in sizes))
 
 

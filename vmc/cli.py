@@ -1,4 +1,4 @@
-"""The commands: vmc customize | doctor | pretrain | evaluate.
+"""The commands: vmc customize | doctor | plan | pretrain | evaluate.
 
 Results go to stdout; progress and whatever went wrong go to stderr. Status 0 is success, 1 a
 self-test that failed, 2 an input that cannot be used (one sentence says why), 130 Ctrl-C.
@@ -23,7 +23,13 @@ app = typer.Typer(
     help="Video Motion Customization: one clip in, its motion in new videos out.",
 )
 
-Backbone = Annotated[str, typer.Option(help='"tiny", or a folder of weights in its layout.')]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help='"tiny", "show-1", "modelscope", "zeroscope" or "animatediff", or a folder of weights '
+        "in the layout of one of them."
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; the GPU where there is one.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 
@@ -41,6 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         place = "A file" if error.filename is None else error.filename
         typer.echo(f"{place} cannot be written ({error.strerror}); choose another --out.", err=True)
+        sys.exit(2)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        typer.echo(
+            "The GPU's memory is full: `vmc plan` says what a run needs and which options make it "
+            "fit; close other programs that use the GPU, or take --device cpu.",
+            err=True,
+        )
         sys.exit(2)
     except SystemExit as ending:
         if ending.code == 130 and words[0] != "doctor":
@@ -130,6 +145,25 @@ def doctor(
         )
         raise typer.Exit(1)
     typer.echo(f"The self-test passed in {diagnosis.seconds:.0f} s.")
+
+
+@app.command()
+def plan(
+    backbone: Backbone = "show-1",
+    gpu_memory: Annotated[
+        str | None, typer.Option(help="Of the card to plan for, such as 8GB; the one found if any.")
+    ] = None,
+    until: Annotated[
+        str, typer.Option(help="The last stage: keyframes, interpolated or video.")
+    ] = "video",
+) -> None:
+    """Say what a run will need, before anything is loaded: memory, disk, time, and what fits."""
+    from vmc.planning import plan as planned
+    from vmc.planning.cards import card_found, gigabytes
+
+    card, memory, dtype = card_found()
+    memory = memory if gpu_memory is None else gigabytes(gpu_memory)
+    typer.echo(planned(backbone, memory, card, dtype, until))
 
 
 @app.command()

@@ -36,8 +36,9 @@ class Finetuning:
     """Tune a backbone to a clip's motion: an iterator of `Step`s (Algorithm 1).
 
     The U-Net stays in eval mode; the published code trains with the dropout of 0.1 in its temporal
-    convolutions active. Weights are tuned in float32 whatever the backbone's dtype; a half-
-    precision backbone runs under autocast. Equal arguments give equal bits on one device.
+    convolutions active. Weights are tuned in float32 whatever the backbone's dtype; one in half
+    precision computes, each step, with their rounded copies. Equal arguments give equal bits on one
+    device.
 
     Leaving the loop pauses: iterating again goes on. After Ctrl-C the run is whole, at the last
     finished step. With `checkpoint`, the same call in another process goes on from the file to the
@@ -121,7 +122,10 @@ class Finetuning:
             for name, parameter in settings.trainable(backbone).items()
         }
         self._optimizer = torch.optim.AdamW(
-            self._weights.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self._weights.values(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            foreach=False,  # all at once would need as much memory again on a GPU
         )
         if self._checkpoint is not None and resume and self._checkpoint.exists():
             self.history = read_checkpoint(
@@ -186,18 +190,13 @@ class Finetuning:
         text = self._text.expand(len(noise), -1, -1)
 
         self._optimizer.zero_grad()
-        half = self.backbone.dtype != torch.float32
         # Half the gradients of a float16 network would round to zero without a factor.
         scale = 2.0**10 if self.backbone.dtype == torch.float16 else 1.0
-        with self._tuned_unet():
-            with torch.autocast(self.backbone.device.type, self.backbone.dtype, enabled=half):
-                prediction = self.backbone.predict_noise(noisy, timestep, text)
+        with self._tuned_unet(scale):
+            prediction = self.backbone.predict_noise(noisy, timestep, text)
             loss = alignment_loss(prediction, noise, self.settings["loss"], self.settings["stride"])
             (scale * loss).backward()
         weights = list(self._weights.values())
-        for weight in weights:
-            if scale != 1 and weight.grad is not None:
-                weight.grad /= scale
         norm = nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise BadInput(
@@ -240,14 +239,24 @@ class Finetuning:
         return timestep.to(self.backbone.device), noise.to(self.backbone.device)
 
     @contextmanager
-    def _tuned_unet(self) -> Iterator[None]:
-        """The network with the weights as tuned so far, and gradients for nothing else."""
+    def _tuned_unet(self, scale: float) -> Iterator[None]:
+        """The network with the weights as tuned so far, and gradients for nothing else.
+
+        Gradients of a loss that was multiplied by `scale` are in `_weights` after the block.
+        """
         trained = [p for p in self.backbone.unet.parameters() if p.requires_grad]
+        used, dtype = self._weights, self.backbone.dtype
+        if dtype != torch.float32:
+            used = {name: nn.Parameter(w.detach().to(dtype)) for name, w in used.items()}
         try:
             for parameter in trained:
                 parameter.requires_grad_(False)
-            with exchanged(self.backbone.unet, self._weights), torch.enable_grad():
+            with exchanged(self.backbone.unet, used), torch.enable_grad():
                 yield
+            if used is not self._weights:
+                for name, weight in self._weights.items():
+                    if (gradient := used.pop(name).grad) is not None:
+                        weight.grad = gradient.float() / scale
         finally:
             for parameter in trained:
                 parameter.requires_grad_(True)

@@ -31,7 +31,7 @@ class Backbone(Protocol):
     """What `Cascade.from_pretrained` calls it, such as "tiny"; written into adapters."""
     fingerprint: str
     """Identifies the published weights; the same for every dtype and device they are loaded in,
-    and unmoved by tuning. `fingerprint(unet)`, taken as the weights come from the file."""
+    and unmoved by tuning. `fingerprint(weights)`, of these as they come from the file."""
 
     unet: nn.Module
     """The network whose parameters are tuned."""
@@ -93,10 +93,11 @@ class Backbone(Protocol):
         ...
 
 
-def fingerprint(unet: nn.Module) -> str:
+def fingerprint(weights: nn.Module | dict[str, Tensor]) -> str:
     """16 hex digits of the SHA-256 over names, dtypes, shapes and bytes of all weights."""
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
     digest = hashlib.sha256()
-    for name, tensor in sorted(unet.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()[:16]

@@ -219,9 +219,12 @@ def load_backbone(folder: str | Path = WEIGHTS, stage: str = "keyframes") -> Tin
 
 
 def load_stages(
-    name: str | Path, device: torch.device, dtype: torch.dtype
+    name: str | Path, device: torch.device, dtype: torch.dtype | None = None
 ) -> tuple[TinyBackbone, Interpolation, tuple[SuperResolution, ...]]:
-    """All stages of a tiny cascade: the shipped one ("tiny"), or a folder in the same layout."""
+    """All stages of a tiny cascade: the shipped one ("tiny"), or a folder in the same layout.
+
+    They compute in float32 if `dtype` is None.
+    """
     folder = WEIGHTS if name == "tiny" else Path(name)
     base = load_backbone(folder)
     interpolation = Interpolation(load_denoiser(folder, "interpolation"), base.sampler)
@@ -232,7 +235,7 @@ def load_stages(
     base.text_encoder.to(device)
     for network in (base.denoiser, interpolation.denoiser, *(s.denoiser for s in super_resolution)):
         network.eval().requires_grad_(False).to(device)
-        if dtype != torch.float32:
+        if dtype is not None:
             network.unet.to(dtype)
     return base, interpolation, super_resolution
 
