@@ -23,10 +23,10 @@ class Settings:
     device = torch.device("cpu")
     dtype = torch.float32
     inversion_steps = 20
-    inversion_start = 0
     sampling_steps = 20
     guidance_scale = 2.0
     tuning_steps = 6
+    tuning_timesteps = (0, 1000)
     learning_rate = 1e-2
 
     def __init__(self):

@@ -106,7 +106,6 @@ class Customizing:
             "steps": self.tuning.total,
             **self.tuning.settings,
             "inversion_steps": base.inversion_steps,
-            "inversion_start": base.inversion_start,
             "sampling_steps": base.sampling_steps,
             "guidance_scale": base.guidance_scale,
         }

@@ -194,7 +194,7 @@ def invert(
     steps: int | None = None,
     prompt: str = "",
     schedule: str = "model",
-    start: int | None = None,
+    start: int = 0,
     seed: int = 0,
     on_step: Callable[[int, int, int, Tensor], None] | None = None,
 ) -> Float[Tensor, "1 channel frame h w"]:
@@ -215,7 +215,7 @@ def invert(
             published code's mismatch, for study.
         start: the timestep to which the clip is noised by the forward process (Eq. 1) before the
             network inverts it, rounded down to one of the steps; 0 is inversion all the way, as in
-            the paper; the backbone's own if None. The first steps find too little noise wherever a
+            the paper. The first steps find too little noise wherever a
             picture is smooth, and the structure that they leave in its place ties the new video to
             the clip's looks (Staniszewski et al. 2024, arXiv 2410.23530).
         seed: of that noise, ≥ 0.
@@ -234,7 +234,6 @@ def invert(
     num_timesteps = len(backbone.alphas_cumprod)
     if not 1 <= steps <= num_timesteps:
         raise BadInput(f"Inversion takes from 1 to {num_timesteps} steps; got {steps}.")
-    start = backbone.inversion_start if start is None else start
     if not 0 <= start < num_timesteps:
         raise BadInput(
             f"Inversion starts at a timestep from 0 to {num_timesteps - 1}; got {start}."

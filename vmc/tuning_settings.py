@@ -46,7 +46,7 @@ class TuningSettings:
         settings = cls(
             learning_rate=float(backbone.learning_rate if learning_rate is None else learning_rate),
             weight_decay=float(weight_decay),
-            timesteps=list((0, len(backbone.alphas_cumprod)) if timesteps is None else timesteps),
+            timesteps=list(backbone.tuning_timesteps if timesteps is None else timesteps),
             **others,
         )
         settings._check(backbone)

@@ -48,11 +48,11 @@ class Backbone(Protocol):
 
     # Settings that were measured to work; every call that uses one lets the caller override it.
     inversion_steps: int
-    inversion_start: int
-    """Timestep to which a clip is noised before it is inverted; 0 for none. See `vmc.invert`."""
     sampling_steps: int
     guidance_scale: float
     tuning_steps: int
+    tuning_timesteps: tuple[int, int]
+    """First and last + 1 of those that tuning draws; (0, 1000) in the paper."""
     learning_rate: float
 
     def encode_text(self, prompts: list[str]) -> Float[Tensor, "batch token width"]:

@@ -53,8 +53,9 @@ class LatentBackbone:
 
     temporal_places: tuple[str, ...]
     """What the names of temporal attentions within `unet`, and of no others, contain."""
-    inversion_steps = 75  # the paper's, as are the two below
+    inversion_steps = 75  # the paper's, as are the three below
     tuning_steps = 400
+    tuning_timesteps = (0, 1000)
     learning_rate = 1e-4
     sampling_steps = 50
     guidance_scale = 9.0

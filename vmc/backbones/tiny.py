@@ -135,11 +135,13 @@ class TinyBackbone:
     frames = 8
     size = (40, 64)
     inversion_steps = 50
-    inversion_start = 40
     sampling_steps = 25
     guidance_scale = 4.0
-    tuning_steps = 150
-    learning_rate = 2e-3
+    tuning_steps = 100
+    # Where motion is decided. Below, the noisy frames themselves show where everything is, and there
+    # is nothing to learn from the clip but its details.
+    tuning_timesteps = (700, 1000)
+    learning_rate = 5e-3
 
     def __init__(self, denoiser: Denoiser, text_encoder: TextEncoder):
         self.denoiser = denoiser.eval().requires_grad_(False)

@@ -148,7 +148,6 @@ def four_way(
         "steps": steps,
         "learning_rate": backbone.learning_rate,
         "inversion_steps": backbone.inversion_steps,
-        "inversion_start": backbone.inversion_start,
         "sampling_steps": backbone.sampling_steps,
         "guidance_scale": backbone.guidance_scale if guidance_scale is None else guidance_scale,
         "inversion": inversion,

@@ -55,6 +55,7 @@ class Show1Backbone:
     sampling_steps = 75
     guidance_scale = 9.0
     tuning_steps = 400
+    tuning_timesteps = (0, 1000)
     learning_rate = 1e-4
 
     def __init__(
