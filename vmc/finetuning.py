@@ -57,8 +57,8 @@ class Finetuning:
         weight_decay: of AdamW.
         stride: c of Eq. 9.
         seed: of timesteps and noise, ≥ 0.
-        timesteps: (first, last + 1) of those drawn, uniformly; all of the schedule in the paper, the
-            backbone's own if None.
+        timesteps: (first, last + 1) of those drawn, uniformly; all of the schedule in the paper,
+            the backbone's own if None.
         batch_size: (timestep, noise) pairs per step; 1 in the paper.
         preview_every: give every so manieth step its `x0`.
         checkpoint: a file to write to and, with `resume`, to go on from where it exists.

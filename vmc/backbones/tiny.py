@@ -138,8 +138,7 @@ class TinyBackbone:
     sampling_steps = 25
     guidance_scale = 4.0
     tuning_steps = 100
-    # Where motion is decided. Below, the noisy frames themselves show where everything is, and there
-    # is nothing to learn from the clip but its details.
+    # Where motion is decided. Below these, the noisy frames themselves show where everything is.
     tuning_timesteps = (700, 1000)
     learning_rate = 5e-3
 
