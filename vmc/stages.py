@@ -122,7 +122,7 @@ class SuperResolution:
     size: tuple[int, int]
     steps: int = 5
     guidance_scale: float = 1.0
-    noise_level: int = 10
+    noise_level: int = 0
     window: int = 8
     align_corners: bool = False
     """Of the bilinear enlargement that the denoiser is shown."""
