@@ -64,7 +64,7 @@ def test_the_last_check_tells_how_a_network_is_to_be_read(page):
     assert max(right.values()) < 0.5
     tiny.alphas_cumprod = torch.cumprod(1 - torch.linspace(0.029, 0.11, 1000) ** 2, 0)
     assert all(wrong > 1.2 * right[t] for t, wrong in ratios().items())
-    tiny.alphas_cumprod, tiny.predict_noise = levels, tiny.denoiser.answer  # v̂ for ε̂
+    tiny.alphas_cumprod, tiny.predict_noise = levels, tiny.denoiser.clean  # x̂_0 for ε̂
     assert ratios()[900] > 10
 
 
