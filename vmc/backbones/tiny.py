@@ -140,7 +140,7 @@ class TinyBackbone:
     tuning_steps = 100
     # Where motion is decided. Below these, the noisy frames themselves show where everything is.
     tuning_timesteps = (700, 1000)
-    learning_rate = 5e-3
+    learning_rate = 1e-3
 
     def __init__(self, denoiser: Denoiser, text_encoder: TextEncoder):
         self.denoiser = denoiser.eval().requires_grad_(False)
