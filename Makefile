@@ -12,8 +12,9 @@ TORCH_INDEX ?= $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/
 BIN := .venv/bin
 READY := .venv/ready
 NOTEBOOKS = $(sort $(wildcard notebooks/[0-9]*.ipynb))
+SOLUTIONS = $(sort $(wildcard notebooks/solutions/*.ipynb))
 
-.PHONY: help quickstart test lab pretrain notebooks links
+.PHONY: help quickstart test lab pretrain notebooks solutions links
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +23,7 @@ help:
 	@echo 'make lab          JupyterLab with the notebooks'
 	@echo 'make pretrain     train the tiny cascade from nothing'
 	@echo 'make notebooks    execute the notebooks anew and keep their text twins in step'
+	@echo 'make solutions    write notebooks/solutions from the solutions in the notebooks'
 	@echo 'make links        write links and badges for the address in pyproject.toml'
 	@echo
 	@echo 'PYTHON=...        the Python to build .venv with'
@@ -31,7 +33,7 @@ quickstart: $(READY)
 	$(BIN)/python tools/notebooks.py run notebooks/00_quickstart.ipynb outputs/quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest --nbval-lax tests $(NOTEBOOKS)
+	$(BIN)/python -m pytest --nbval-lax tests $(NOTEBOOKS) $(SOLUTIONS)
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks
@@ -41,6 +43,10 @@ pretrain: $(READY)
 
 notebooks: $(READY)
 	$(BIN)/python tools/notebooks.py refresh $(NOTEBOOKS)
+	$(BIN)/python tools/solutions.py $(NOTEBOOKS)
+
+solutions: $(READY)
+	$(BIN)/python tools/solutions.py $(NOTEBOOKS)
 
 links: $(READY)
 	$(BIN)/python tools/links.py README.md $(NOTEBOOKS)

@@ -13,6 +13,7 @@ from vmc.diffusion import (
     guided,
     invert,
     noise_from_velocity,
+    noise_loss,
     score,
     tweedie,
     velocity,
@@ -76,6 +77,42 @@ def test_tweedie_is_the_posterior_mean():
     prior, observed = 1 / backbone.std**2, level / (1 - level)
     expected = (prior * backbone.mean + observed * noisy / level.sqrt()) / (prior + observed)
     torch.testing.assert_close(estimate, expected)
+
+
+def test_the_noise_loss_is_least_for_the_posterior_mean():
+    """Any deviation from it, whatever it depends on, costs its own mean square on top."""
+    backbone, count = GaussianBackbone(), 4000
+    shape = (count, *backbone.mean.shape)
+    clean = backbone.mean + backbone.std * draw(*shape, seed=3)
+    timestep = torch.full((count,), 500)
+
+    def loss(deviation):
+        def predict(noisy, timestep):
+            return backbone.predict_noise(noisy, 500, None) + deviation(noisy)
+
+        return noise_loss(predict, clean, draw(*shape, seed=4), timestep, backbone.alphas_cumprod)
+
+    level = backbone.alphas_cumprod[500]
+    signal = level * backbone.std**2
+    least = (signal / (signal + 1 - level)).mean()  # the variance of ε given x_t
+    assert loss(lambda noisy: 0).item() == pytest.approx(least.item(), rel=0.005)
+    assert loss(lambda noisy: 0.1).item() == pytest.approx(least.item() + 0.01, rel=0.005)
+    noisy = add_noise(clean, draw(*shape, seed=4), timestep, backbone.alphas_cumprod)
+    extra = (0.2 * noisy).square().mean().item()
+    assert loss(lambda noisy: 0.2 * noisy).item() == pytest.approx(least.item() + extra, rel=0.01)
+
+
+@pytest.mark.parametrize("timestep", [0, 417, 990])
+def test_errors_in_velocity_are_errors_in_noise_weighted(timestep):
+    level = DDPMScheduler(**COSINE).alphas_cumprod.double()
+    clean, noise = CLEAN.double(), NOISE.double()
+    noisy = add_noise(clean, noise, timestep, level)
+    guess = NOISY.double()  # of the velocity
+    of_velocity = guess - velocity(clean, noise, timestep, level)
+    predicted = noise_from_velocity(noisy, guess, timestep, level)
+    many = torch.full((len(clean),), timestep)
+    loss = noise_loss(lambda x, t: predicted, clean, noise, many, level)
+    torch.testing.assert_close(of_velocity.square().mean(), loss / level[timestep])
 
 
 def test_half_precision_keeps_its_type_and_the_small_noise_level():

@@ -9,7 +9,6 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
-import jupytext
 import nbformat
 import pytest
 from packaging.requirements import Requirement
@@ -109,16 +108,6 @@ def test_the_package_carries_the_lock():
     assert (ROOT / "vmc" / "requirements.lock").read_bytes() == (
         ROOT / "requirements.lock"
     ).read_bytes()
-
-
-def test_notebooks_are_kept_clean_and_in_step_with_their_twins():
-    for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        assert "widgets" not in notebook.metadata, path
-        for output in (o for cell in notebook.cells for o in cell.get("outputs", [])):
-            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {}), path
-        twin = jupytext.read(path.with_suffix(".py"))
-        assert [c.source for c in twin.cells] == [c.source for c in notebook.cells], path
 
 
 def test_links_come_from_the_one_setting():

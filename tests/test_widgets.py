@@ -15,6 +15,7 @@ import vmc
 from vmc import widgets
 from vmc.pictures import enlarged
 from vmc.video import to_uint8
+from vmc.widgets import output
 
 WHITE, YELLOW = (255, 255, 255), (255, 221, 0)
 
@@ -36,13 +37,13 @@ def shown(monkeypatch):
             update=lambda data, metadata, raw: outputs[number].append((data, metadata))
         )
 
-    monkeypatch.setattr(widgets, "display", display)
-    monkeypatch.setattr(widgets, "_in_notebook", lambda: True)
+    monkeypatch.setattr(output, "display", display)
+    monkeypatch.setattr(output, "in_notebook", lambda: True)
     return outputs
 
 
-def picture(output):
-    return Image.open(io.BytesIO(b64decode(output[-1][0]["image/png"])))
+def picture(states):
+    return Image.open(io.BytesIO(b64decode(states[-1][0]["image/png"])))
 
 
 def test_clips_play_side_by_side_above_a_still_sheet(shown):
@@ -54,8 +55,8 @@ def test_clips_play_side_by_side_above_a_still_sheet(shown):
     assert animation.info["loop"] == 0 and animation.info["duration"] == 200
     assert animation.width == 2 * 192 + 6
     assert still.width >= 8 * 128 and still.height >= 2 * 80
-    for output, start in zip(shown, ("Animation: ", "Frames from first to last: "), strict=True):
-        [(data, metadata)] = output
+    for states, start in zip(shown, ("Animation: ", "Frames from first to last: "), strict=True):
+        [(data, metadata)] = states
         assert data["text/plain"] == metadata["image/png"]["alt"] == f"{start}long; short"
 
 
@@ -159,14 +160,14 @@ def test_a_stopped_run_shows_how_far_it_came(shown):
 @pytest.mark.parametrize(("drawing", "most"), [(0.0, 20), (0.25, 5)])
 def test_redrawing_is_rare_and_takes_a_tenth_of_the_time(shown, monkeypatch, drawing, most):
     now = 0.0
-    monkeypatch.setattr(widgets.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(output.time, "perf_counter", lambda: now)
 
     def make():
         nonlocal now
         now += drawing
         return {"text/plain": ""}, {}
 
-    live = widgets._Live()
+    live = output.Live()
     for _ in range(1000):
         live.offer(make)
         now += 0.01
@@ -175,7 +176,7 @@ def test_redrawing_is_rare_and_takes_a_tenth_of_the_time(shown, monkeypatch, dra
 
 def test_progress_shows_the_time_left_and_ends_with_the_stages(shown, monkeypatch):
     now = 0.0
-    monkeypatch.setattr(widgets.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(output.time, "perf_counter", lambda: now)
     with widgets.progress() as on_step:
         for stage, total, passes in (("keyframes", 10, 1), ("large", 4, 2)):
             for number in list(range(1, total + 1)) * passes:
@@ -212,6 +213,6 @@ with progress() as on_step:
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    [output] = notebook.cells[0].outputs
-    assert output.output_type == "display_data"
-    assert output.data["text/plain"].startswith("keyframes 0.9 s")
+    [left] = notebook.cells[0].outputs
+    assert left.output_type == "display_data"
+    assert left.data["text/plain"].startswith("keyframes 0.9 s")

@@ -1,12 +1,14 @@
 """Executes the notebooks and keeps what is stored of them fit to read and to compare.
 
 python tools/notebooks.py run NOTEBOOK OUTPUTS     execute, leave an HTML page beside the results
-python tools/notebooks.py refresh NOTEBOOK...      execute in place, keep the text twins in step
+python tools/notebooks.py refresh NOTEBOOK...      execute in place, write what it took into the
+                                                   opening table, keep the text twins in step
 python tools/notebooks.py strip NOTEBOOK...        take the widget state out
 """
 
 import argparse
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -14,10 +16,15 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PICTURES = {"image/png", "text/html"}
 RESULTS = {".mp4", ".gif", ".png", ".html"}
+# The table that every notebook opens with: its first row is for the machine that executed it.
+TABLE = re.compile(r"^\| machine \|.*\n\|[-|]+\|\n\|.*\|$", re.MULTILINE)
+ASK = "import vmc.machine as m; print(m.cores(), m.peak_memory()['resident'])"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -27,17 +34,28 @@ def write_text(path: Path, text: str) -> None:
 
 
 def strip(notebook: nbformat.NotebookNode) -> None:
-    """Takes out widget state and views, which no page without a kernel can show."""
+    """Takes out widget state and views, which no page without a kernel can show.
+
+    A picture that was published with a view, for such pages, stays.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
+            for output in cell.outputs:
+                if output.get("data", {}).pop(WIDGET_VIEW, None) and not PICTURES & {*output.data}:
+                    output.data.clear()
+            cell.outputs = [o for o in cell.outputs if o.get("data", True)]
 
 
-def execute(path: Path) -> nbformat.NotebookNode:
-    """The notebook at `path`, executed in its own folder, with a line of progress a section."""
+def execute(path: Path, afterwards: str | None = None) -> nbformat.NotebookNode:
+    """The notebook at `path`, executed in its own folder, with a line of progress a section.
+
+    Code to run `afterwards` becomes its last cell.
+    """
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.kernelspec = KERNEL
+    if afterwards is not None:
+        notebook.cells.append(new_code_cell(afterwards))
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     started = time.perf_counter()
 
@@ -62,6 +80,38 @@ def execute(path: Path) -> nbformat.NotebookNode:
     strip(notebook)
     print(f"[{len(code)}/{len(code)} {time.perf_counter() - started:4.0f} s] done", flush=True)
     return notebook
+
+
+def measured(path: Path) -> tuple[nbformat.NotebookNode, dict[str, str]]:
+    """`path`, executed, and what that took, as the columns of its opening table.
+
+    The minutes are those of a fresh kernel from its start to its last cell, and the memory is the
+    most that this kernel held.
+    """
+    started = time.perf_counter()
+    notebook = execute(path, ASK)
+    minutes = (time.perf_counter() - started) / 60
+    cores, resident = map(int, notebook.cells.pop().outputs[0].text.split())
+    took = {
+        "machine": f"{cores} CPU core{'s' * (cores > 1)}",
+        "minutes": f"{minutes:.1f}",
+        "peak memory": f"{resident / 1e9:.2f} GB",
+    }
+    print(", ".join(f"{column}: {value}" for column, value in took.items()), flush=True)
+    return notebook, took
+
+
+def write_measured(notebook: nbformat.NotebookNode, took: dict[str, str]) -> None:
+    """Puts what was measured into the opening table, and leaves its other columns alone."""
+
+    def row(table: re.Match) -> str:
+        header, cells = (line.strip("| ").split("|") for line in table[0].splitlines()[::2])
+        names = [name.split(",")[0].strip() for name in header]  # "minutes, all cells"
+        values = [took.get(n, c.strip()) for n, c in zip(names, cells, strict=True)]
+        return "\n".join([*table[0].splitlines()[:2], f"| {' | '.join(values)} |"])
+
+    opening = notebook.cells[0]
+    opening.source = TABLE.sub(row, opening.source, count=1)
 
 
 def run(path: Path, outputs: Path) -> None:
@@ -93,7 +143,9 @@ def sync(path: Path) -> None:
 def refresh(path: Path) -> None:
     print(path)
     sync(path)
-    write_text(path, nbformat.writes(execute(path)))
+    notebook, took = measured(path)
+    write_measured(notebook, took)
+    write_text(path, nbformat.writes(notebook))
     sync(path)
 
 

@@ -70,6 +70,23 @@ def score(
     return -noise_prediction / noise_level
 
 
+def noise_loss(
+    predict_noise: Callable[[Tensor, Tensor], Tensor],
+    clean: Float[Tensor, "batch *shape"],
+    noise: Float[Tensor, "batch *shape"],
+    timestep: Int[Tensor, "batch"],
+    alphas_cumprod: Float[Tensor, "T"],
+) -> Float[Tensor, ""]:
+    """Mean of (ε_θ(x_t, t) - ε)², which training minimises (Eqs. 2, 7 and 8).
+
+    `predict_noise` maps x_t and t to ε̂. What text it knows (Eq. 7), and whether it looks at all
+    frames of a video together (Eq. 8), is its own affair. The paper prints the norm unsquared.
+    The tiny tier is trained on velocity, where the same errors count 1/ᾱ_t times as much.
+    """
+    noisy = add_noise(clean, noise, timestep, alphas_cumprod)
+    return (predict_noise(noisy, timestep) - noise).square().mean()
+
+
 def velocity(
     clean: Float[Tensor, "batch *shape"],
     noise: Float[Tensor, "batch *shape"],
