@@ -8,7 +8,8 @@ depend on what the weights are. The plain side does as the published code does: 
 under autocast, all parameters handed to the optimizer (which skips those without gradient), the
 text encoder resident beside the network, every activation kept, diffusers' own temporal layers.
 Each side runs in a process of its own, so that peaks do not mix; on a CPU the peak is that of
-resident memory, Python and its libraries (about 0.4 GB) included. Predictions are `vmc plan`'s.
+resident memory, Python and its libraries (about 0.4 GB) included, and seconds are those of the
+processor. Predictions are `vmc plan`'s.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 
 import torch
 from unet_cpu import plain
@@ -84,13 +84,14 @@ def resident_text_encoder(device):
     return encoder
 
 
-@contextmanager
-def timed(device, seconds):
-    started = time.perf_counter()
-    yield
+def seconds_of(step, device):
+    """On a GPU by the clock; on a CPU of the processor, whatever else the machine does."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    started = clock()
+    step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    seconds.append(time.perf_counter() - started)
+    return clock() - started
 
 
 def our_steps(base, clip, repeats):
@@ -153,12 +154,10 @@ def measure(options: argparse.Namespace) -> None:
             with torch.autocast(device.type, half or torch.bfloat16, enabled=autocast):
                 base.predict_noise(noisy, 500, text)
 
-    seconds, processor = [], []
+    seconds = []
     for number in range(options.repeats + 1):  # the first warms up
-        processor.append(time.process_time())
-        with timed(device, seconds):
-            step()
-        took = f"{seconds[-1]:.1f} s, {time.process_time() - processor[-1]:.1f} s of the processor"
+        seconds.append(seconds_of(step, device))
+        took = f"{seconds[-1]:.1f} s"
         print(f"{options.side}, {options.work}, step {number}: {took}", file=sys.stderr)
     peak = peak_memory()["gpu" if device.type == "cuda" else "resident"]
     del encoder
