@@ -381,20 +381,21 @@ table(header, [["tuning", *tuning, "< 5", "15"], ["one video", *drawing, "12", "
 # residuals are differences of latents; Eqs. 9–17 stay as they are. What would they take?
 
 # %%
-names = ("modelscope", "zeroscope", "animatediff")
-plans = {"show-1": needs, **{name: plan(name, until="keyframes") for name in names}}
-tunings = {}
-for name, planned in plans.items():
-    tunings[name] = next(need for need in planned.needs if need.part.name == "tuning")
-    tunings[f"{name}, keeping activations"] = planned.without_checkpointing
-Image(memory_chart(tunings), alt="Memory of a tuning step of four models")
+from vmc.backbones import animatediff, modelscope, show1
+from vmc.planning.parts import measured
+
+models = {"modelscope": modelscope, "zeroscope": modelscope, "animatediff": animatediff}
+steps = {"show-1": parts["tuning"], "show-1, keeping activations": needs.without_checkpointing}
+for name, module in models.items():
+    tuning_part = next(part for part in module.parts(name) if part.tuned)
+    steps[name] = measured(tuning_part, dtype)
+    steps[f"{name}, keeping activations"] = measured(tuning_part, dtype, checkpointing=False)
+Image(memory_chart(steps), alt="Memory of a tuning step of four models, as in the table")
 
 # %%
-rows = []
-for name, planned in plans.items():
-    peaks = {need.part.name: need.peak / 1e9 for need in planned.needs}
-    rows.append([name, planned.disk / 1e9, peaks["tuning"], max(peaks.values())])
-table(["model", "disk, GB", "tuning, GB", "largest part, GB"], rows)
+models = {"show-1": show1, **models}
+rows = [[name, module.disk(name) / 1e9, steps[name].peak / 1e9] for name, module in models.items()]
+table(["model", "disk, GB", "a tuning step, GB"], rows)
 
 # %% [markdown]
 # **Predict.** ZeroScope's weights are as large as ModelScope's, yet tuning it takes more. Why?
