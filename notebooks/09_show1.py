@@ -14,11 +14,12 @@
 # **What you'll need.** Notebooks 04 and 05, or the quickstart. For real results a GPU with 8 GB or
 # more, 24 GB of disk, and an account on the Hugging Face hub. Without them this page still runs
 # from top to bottom, as a **dry run**: on random networks in the published layout, with small
-# pictures and few steps. A dry run shows that all works, and nothing of what it looks like.
+# pictures and few steps. A dry run shows that all works, and nothing of what it looks like. Three
+# exercises, about 10 minutes.
 #
 # | machine | minutes, dry run | peak memory |
 # |---|---|---|
-# | 1 CPU core | 3.0 | 0.75 GB |
+# | 1 CPU core | 1.1 | 0.74 GB |
 #
 # The paper states, for one RTX 6000: tuning in less than 5 minutes within 15 GB, and one video in
 # about 12 minutes within 18 GB. On a GPU this page has not been executed by its authors yet.
@@ -126,6 +127,40 @@ print(f"largest part: {biggest.part.name}, {biggest.peak / 1e9:.1f} GB")
 print(f"weights of all networks together: {together / 1e9:.1f} GB")
 
 # %% [markdown]
+# ### Exercise 9.1: the peak of a run
+#
+# *Difficulty ●○○, 2 minutes.* `stays` GB are in memory all the time, such as what CUDA itself
+# takes. The parts of the run need `parts` GB, a list, and are loaded one after another. How much is
+# in use at the fullest moment?
+
+# %%
+from vmc.exercises import check
+
+
+def peak_of_a_run(stays, parts):
+    """GB."""
+    ...
+
+
+check("peak_of_a_run", peak_of_a_run)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# What is in memory while part k is at work, and what is not there any more?
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def peak_of_a_run(stays, parts):
+#     return stays + max(parts)
+# ```
+#
+# </details>
+
+# %% [markdown]
 # ## 3. Where the memory goes
 #
 # Only the queries, keys and values of the temporal attentions are tuned. How many are that?
@@ -187,6 +222,43 @@ for size in (6e9, 8e9, 12e9, 16e9):
 # %% [markdown]
 # `text_bits` is how many bits a number of T5 gets; below 16 it needs `pip install bitsandbytes`.
 # Without that, `text_device="cpu"` reads the prompts on the CPU.
+
+# %% [markdown]
+# ### Exercise 9.2: what attention costs
+#
+# *Difficulty ●●○, 4 minutes.* A layer of `heads` heads lets pixels attend to one another within
+# each frame; another lets each pixel attend to itself across frames. How many scores, one for every
+# query and key, does each of them compute for one clip? Then try 8 frames of 40 × 64, and twice the
+# frames, and twice the height and width.
+
+
+# %%
+def attention_scores(frames, height, width, heads):
+    """(within frames, across frames)"""
+    ...
+
+
+check("attention_scores", attention_scores)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# A sequence of n tokens has n² pairs. How long is a sequence, and how many sequences are there?
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def attention_scores(frames, height, width, heads):
+#     pixels = height * width
+#     return heads * frames * pixels**2, heads * pixels * frames**2
+# ```
+#
+# Temporal attention is by far the smaller one: at 8 frames of 40 × 64, 320 times. Show-1 has no
+# attention at the full resolution. Today's kernels never store the scores, but still compute them.
+#
+# </details>
 
 # %% [markdown]
 # ## 4. Loading
@@ -431,6 +503,43 @@ tuple(start.shape), tuple(result.keyframes.shape)
 
 # %% [markdown]
 # The inverted noise has four channels, and an eighth of the height and width: it is one of latents.
+
+# %% [markdown]
+# ### Exercise 9.3: velocity as noise
+#
+# *Difficulty ●●○, 4 minutes.* Some checkpoints predict $\mathbf{v} = \sqrt{\bar\alpha_t}\,
+# \boldsymbol\epsilon - \sqrt{1 - \bar\alpha_t}\, \mathbf{v}_0$ in place of the noise. Eq. 17 is
+# about noise, so turn the prediction into it, for a batch with a timestep for each video.
+
+
+# %%
+def velocity_as_noise(noisy, velocity, timestep, alphas_cumprod):
+    """(batch, channel, frame, height, width)"""
+    ...
+
+
+check("velocity_as_noise", velocity_as_noise)
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+#
+# Two equations, this one and Eq. 1; two unknowns, the noise and the clean video. Multiply each by
+# one of the square roots, so that the clean video drops out of the sum.
+#
+# </details>
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# def velocity_as_noise(noisy, velocity, timestep, alphas_cumprod):
+#     level = alphas_cumprod[timestep].view(-1, 1, 1, 1, 1)
+#     return level.sqrt() * velocity + (1 - level).sqrt() * noisy
+# ```
+#
+# In the library this is `vmc.diffusion.noise_from_velocity`, and every backbone calls it within
+# `predict_noise`.
+#
+# </details>
 
 # %%
 minutes = (time.perf_counter() - started) / 60
