@@ -29,8 +29,10 @@ def small_cascade():
         torch.manual_seed(0)
         text_encoder = new_text_encoder(32)
         networks = [
-            new_denoiser(Recipe(1, 1, 1e-3, (32, 32), patch, channels, levels), 32)
-            for patch, channels, levels in ((4, 3, False), (4, 7, False), (8, 6, True))
+            new_denoiser(
+                Recipe(1, 1, 1e-3, (32, 32), patch, in_channels=channels, refines=channels > 3), 32
+            )
+            for patch, channels in ((4, 3), (4, 7), (8, 6))
         ]
         for parameter in (p for n in networks for p in n.parameters()):
             if parameter.ndim > 1 and not parameter.any():
