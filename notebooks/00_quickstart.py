@@ -17,7 +17,7 @@
 #
 # | machine | minutes, all cells | of which tuning | peak memory |
 # |---|---|---|---|
-# | 2 CPU cores | 1.8 | 0.5 | 1.35 GB |
+# | 2 CPU cores | 0.9 | 0.2 | 1.38 GB |
 
 # %%
 import time

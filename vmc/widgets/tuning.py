@@ -39,7 +39,7 @@ def tuning_state(run: Finetuning) -> str:
     left = f"{each * (run.total - run.number):.0f} s left"
     if run.number == run.total:
         left = f"{sum(step.seconds for step in history):.0f} s in all"
-    return f"{state}, mean loss {mean:.3f}, {left}"
+    return f"{state}, mean loss {mean:.2g}, {left}"
 
 
 def tuning_picture(run: Finetuning, clip: Tensor, preview: Step | None) -> bytes:
