@@ -201,13 +201,9 @@ for start in (0, 40, 120, 320):
     rows.append([f"from t = {start}", error, *as_noise(noise)])
 table(["25 steps", "reconstruction error", "standard deviation", "cosine with the clip"], rows)
 
-# %%
-print(f"this model's own start: t = {base.inversion_start}")
-
 # %% [markdown]
 # Read down each column. The deviation should come near 1 and the cosine near 0; the error of the
-# way back tells what that costs. From here on we begin where the model says, unless `start=0` is
-# written.
+# way back tells what that costs. From here on we begin at 0, as the paper does.
 
 # %% [markdown]
 # ## 4. The published code inverts on another schedule
@@ -465,21 +461,21 @@ compare({f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in 
 # ### 7.1 Appearance leakage
 #
 # **What it looks like.** The video has the colour, the outline or the place of the *clip* in it.
-# **Cause.** Inverted noise remembers the clip (section 3), most of all if it was inverted from 0,
-# and the words are too weak against it. Here, at first, without guidance, so that nothing pulls
+# **Cause.** Inverted noise remembers the clip (section 3), and the words are too weak against it.
+# Here, at first, without guidance, so that nothing pulls
 # towards the prompt. **Cure.** Guidance; a little noise before the inversion; noise that is half
 # fresh; or none of the clip's noise at all, and the tuned weights alone.
 
 # %%
 with adapter.applied(cascade):
-    whole = vmc.invert(cascade, clip, start=0)
+    later = vmc.invert(cascade, clip, start=120)
 half = (inverted / inverted.std() + fresh) / 2**0.5
 
 # %%
 good = draw()
-mixed = {"half fresh noise": draw(noise=half), "fresh noise": draw(noise=fresh)}
-from_0 = {"from 0, no guidance": draw(noise=whole, guidance_scale=1), "from 0": draw(noise=whole)}
-compare({**from_0, f"from {base.inversion_start}": good, **mixed})
+other = {"half fresh noise": draw(noise=half), "fresh noise": draw(noise=fresh)}
+plain = {"no guidance": draw(guidance_scale=1), "guidance": good}
+compare({**plain, "inverted from t = 120": draw(noise=later), **other})
 
 # %% [markdown]
 # Read the colour and the subject from row to row, and the trajectory error beside them. What is
