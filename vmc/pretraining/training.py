@@ -75,7 +75,8 @@ class Pretraining:
             parameter.requires_grad_(recipe.temporal or ".temp_" not in name)
         self.text_encoder.requires_grad_(stage in ("image", "keyframes"))
         if weights is not None:
-            self.denoiser.load_state_dict(load_denoiser(Path(weights), stage).state_dict())
+            exported = "keyframes" if stage == "image" else stage  # they share their weights
+            self.denoiser.load_state_dict(load_denoiser(Path(weights), exported).state_dict())
             self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
         elif stage != "image":
             self._start_from("image" if stage == "keyframes" else "keyframes")
