@@ -140,13 +140,14 @@ def test_checkpointing_and_half_precision_save_memory(folder):
 
 
 RESIDENT = """
-import json, resource, sys, threading, time
+import json, resource, sys
 import torch
 from vmc.backbones import temporal
 from vmc.backbones.show1.keyframes import Show1Backbone, Show1Denoiser
 from vmc.backbones.tiny import schedule
 from vmc.backbones.unet import PixelUNet3D
 from vmc.finetuning import Finetuning
+from vmc.machine import peak_resident
 
 class Text:
     device = None
@@ -171,7 +172,7 @@ def resident():
     return pages * resource.getpagesize()
 before = resident()
 next(run)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+print(peak_resident() - before)
 """
 
 

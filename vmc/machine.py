@@ -40,8 +40,21 @@ def total_memory() -> int:
 
 def peak_memory() -> dict[str, int]:
     """The most bytes that this process has held so far: resident, and on the GPU if it used one."""
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = {"resident": resident if sys.platform == "darwin" else resident * 1024}
+    peak = {"resident": peak_resident()}
     if torch.cuda.is_initialized():
         peak["gpu"] = torch.cuda.max_memory_allocated()
     return peak
+
+
+def peak_resident() -> int:
+    """The most bytes of main memory that this process has held so far.
+
+    On Linux a process's `ru_maxrss` begins at that of the process that started it, however large
+    that was; its own high-water mark is in /proc.
+    """
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        if mark := re.search(r"VmHWM:\s+(\d+) kB", status):
+            return int(mark[1]) * 1024
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resident if sys.platform == "darwin" else resident * 1024
