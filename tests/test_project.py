@@ -124,3 +124,10 @@ def test_links_for_an_address():
     filled = links.fill("<!-- links --><!-- /links -->", "https://github.com/a/b", links.QUICKSTART)
     assert "mybinder.org/v2/gh/a/b/main?labpath=notebooks/00_quickstart.ipynb" in filled
     assert links.fill(filled, "", links.QUICKSTART) == "<!-- links -->\n<!-- /links -->"
+
+
+def test_the_address_is_filled_into_code():
+    cell = 'import sys\n\nrepository = ""  # of this page\nassert repository'
+    filled = links.fill(cell, "https://github.com/a/b", links.QUICKSTART)
+    assert filled == cell.replace('""', '"https://github.com/a/b"')
+    assert links.fill(filled, "", links.QUICKSTART) == cell

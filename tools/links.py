@@ -1,5 +1,7 @@
 """Writes the links and badges that need the public address, between a file's `links` markers.
 
+A line of code `repository = "…"` in a notebook is given the address too.
+
     python tools/links.py README.md notebooks/*.ipynb
 
 The address is `[tool.vmc] repository` in pyproject.toml. While it is empty there are no links.
@@ -16,6 +18,7 @@ from notebooks import sync, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"<!-- links -->.*?<!-- /links -->", re.DOTALL)
+LINE = re.compile(r'^repository = ".*?"', re.MULTILINE)
 QUICKSTART = "notebooks/00_quickstart.ipynb"
 
 
@@ -38,8 +41,9 @@ def badges(address: str, notebook: str) -> str:
 
 
 def fill(text: str, address: str, notebook: str) -> str:
-    """`text` with the block between its markers, if it has them, written anew."""
+    """`text` with the block between its markers and the line of code, if it has them, anew."""
     lines = ["<!-- links -->", badges(address, notebook), "<!-- /links -->"]
+    text = LINE.sub(lambda _: f'repository = "{address}"', text)
     return BLOCK.sub(lambda _: "\n".join(filter(None, lines)), text)
 
 

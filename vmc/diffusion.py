@@ -215,9 +215,9 @@ def invert(
             published code's mismatch, for study.
         start: the timestep to which the clip is noised by the forward process (Eq. 1) before the
             network inverts it, rounded down to one of the steps; 0 is inversion all the way, as in
-            the paper. The first steps find too little noise wherever a
-            picture is smooth, and the structure that they leave in its place ties the new video to
-            the clip's looks (Staniszewski et al. 2024, arXiv 2410.23530).
+            the paper. The first steps find too little noise wherever a picture is smooth, and the
+            structure that they leave in its place ties the new video to the clip's looks
+            (Staniszewski et al. 2024, arXiv 2410.23530).
         seed: of that noise, ≥ 0.
         on_step: called as on_step(number, steps, timestep, latent) after each step, number from 1.
     Returns:

@@ -87,8 +87,8 @@ class Plan:
         dtype = str(self.dtype).removeprefix("torch.")
         known = self.card is not None and peak_flops(self.card) is not None
         lines = [
-            f"{self.place} in {dtype}, GB of GPU memory; one part is loaded at a time, so the run "
-            "needs the largest of them.",
+            f"{self.place} in {dtype}, GB of GPU memory; one part works at a time, so the run needs "
+            "the largest of them.",
             "",
             self.table(),
             "",
