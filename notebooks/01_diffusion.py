@@ -65,10 +65,10 @@ for alpha, beta in zip(alphas, betas, strict=True):
     chain.append(x)
 
 # %% [markdown]
-# One of its frames, every hundred steps. On the contact sheet time runs from left to right:
+# One of its frames, every 125 steps. On the contact sheet time runs from left to right:
 
 # %%
-frame = torch.stack([x[:, 3] for x in chain[::100]], dim=1)
+frame = torch.stack([x[:, 3] for x in chain[125::125]], dim=1)
 show(frame.clamp(-1, 1), height=160, alt="a frame sinks into noise over 1000 steps")
 
 # %% [markdown]
@@ -172,9 +172,17 @@ check("add_noise", noised)
 # $$\min_\theta \mathbb{E}\left[\left\| \epsilon_\theta(\mathbf{x}_t, t) - \boldsymbol\epsilon
 # \right\|^2\right] \tag{2}$$
 #
-# (The paper leaves the square out. All code, its own included, takes the mean of the squares.) Our
-# model has been trained like that; what does it make of the clip? Guessing "no noise at all", zero
-# everywhere, would cost 1.
+# (The paper leaves the square out. All code, its own included, takes the mean of the squares.)
+# Guessing "no noise at all", zero everywhere, would cost 1.
+#
+# Our tiny network takes a detour. What it estimates is the clean clip, $\hat{\mathbf{x}}_0$, and it
+# was trained on the error of that. Its $\epsilon_\theta$ comes from Eq. 1b, solved for the noise:
+#
+# $$\epsilon_\theta(\mathbf{x}_t, t) = \frac{\mathbf{x}_t - \sqrt{\bar\alpha_t}\,
+# \hat{\mathbf{x}}_0}{\sqrt{1 - \bar\alpha_t}}$$
+#
+# So an error of the clip is one of the noise, multiplied by $\sqrt{\bar\alpha_t / (1 -
+# \bar\alpha_t)}$. What does it make of our clip?
 
 # %%
 text = base.encode_text([scene.caption()])
@@ -193,13 +201,16 @@ rows = []
 for t in (10, 100, 300, 600, 900):
     noise = torch.randn((1, *clip.shape), generator=generator)
     loss = noise_loss(predict, clip[None], noise, torch.tensor([t]), levels)
-    rows.append([t, loss.item()])
-table(["timestep t", "loss of Eq. 2"], rows)
+    rows.append([t, loss.item(), (levels[t] / (1 - levels[t])).sqrt().item()])
+table(["timestep t", "loss of Eq. 2", "what an error of the clip is multiplied by"], rows)
 
 # %% [markdown]
-# **Why is it harder the less noise there is?** At $t = 900$ the network is shown little else than
+# **Why is it harder the less noise there is?** At $t = 900$ a network is shown little else than
 # noise and may nearly repeat its input. At $t = 10$ the noise is a faint grain on a picture, and
 # what is grain and what is picture must be told apart pixel by pixel.
+#
+# Is there a loss above 1 in your table? An ideal predictor never does worse than zero. One that
+# estimates the clip may, at small $t$, where the smallest error of the picture is multiplied most.
 
 # %% [markdown]
 # ### Exercise 1.2: the loss
@@ -251,10 +262,16 @@ check("epsilon_loss", epsilon_loss)
 #
 # A network does not know $\mathbf{x}_0$. With squares as the loss the best that it can do is to
 # predict the mean of all $\boldsymbol\epsilon$ that may have led to $\mathbf{x}_t$; and the mean of
-# these conditional scores is the score of $p_t$ itself. Hence
+# these conditional scores is the score of $p_t$ itself. Eq. 3 trains a network $\mathbf{s}_\theta$
+# to match them directly,
+#
+# $$\min_\theta \mathbb{E}\left[\left\| \mathbf{s}_\theta(\mathbf{x}_t, t) -
+# \nabla_{\mathbf{x}_t} \log p(\mathbf{x}_t \mid \mathbf{x}_0) \right\|^2\right], \tag{3}$$
+#
+# and whoever has solved Eq. 2 has its solution too:
 #
 # $$\mathbf{s}_\theta(\mathbf{x}_t, t) = -\frac{\epsilon_\theta(\mathbf{x}_t, t)}{\sqrt{1 -
-# \bar\alpha_t}} \tag{3}$$
+# \bar\alpha_t}}$$
 #
 # To check that we need data whose scores are known. Of clips nobody knows them, so for a while the
 # data are single numbers: a mixture of two normal distributions. Noise turns a mixture into another
@@ -301,7 +318,7 @@ table(["predicts the noise", "loss of Eq. 2"], rows)
 
 # %% [markdown]
 # It does not: from $\mathbf{x}_t$ alone the noise cannot be known, and the best predictor pays for
-# that too. Now the claim itself, Eq. 3:
+# that too. Now the claim itself, that the solution of Eq. 2 is the score:
 
 # %%
 true = mixture.noised(levels[150]).score(x)
@@ -325,16 +342,17 @@ curves({"true score": (x, true), "network": (x, learned)}, ("x", "score at t = 1
 # \bar\alpha_t}\, \epsilon_\theta(\mathbf{x}_t, t)\right) \tag{6}$$
 #
 # **Predict.** Below the noisy clip you will see $\hat{\mathbf{x}}_0(t)$. What can the model show at
-# $t = 900$, where you see nothing? Will it be one sharp clip, right or wrong, or something else?
+# $t = 999$, where you see nothing? Will it be one sharp clip, right or wrong, or something else?
 
 # %%
 explore_noise(clip, levels, predict=predict, timestep=600)
 
 # %% [markdown]
-# $\hat{\mathbf{x}}_0(t)$ is no clip of the world but the *mean* of all clips that could be under
-# the noise, $\mathbb{E}[\mathbf{x}_0 \mid \mathbf{x}_t]$ (Tweedie's formula). While much is
-# possible, it is a blur. For the mixture that can be checked: draw numbers, noise them, and average
-# those $\mathbf{x}_0$ whose $\mathbf{x}_t$ came out alike.
+# From the best possible predictor $\hat{\mathbf{x}}_0(t)$ is no clip of the world but the *mean* of
+# all clips that could be under the noise, $\mathbb{E}[\mathbf{x}_0 \mid \mathbf{x}_t]$ (Tweedie's
+# formula). While much is possible, that is a blur; compare what ours shows. For the mixture it can
+# be checked: draw numbers, noise them, and average those $\mathbf{x}_0$ whose $\mathbf{x}_t$
+# came out alike.
 
 # %%
 from vmc.diffusion import tweedie
@@ -548,7 +566,7 @@ for t, previous in zip(timesteps, [*timesteps[1:], -1], strict=True):
 
 # %%
 steps = [torch.stack(frames[::3], dim=1) for frames in (noisy_frames, clean_frames)]
-alt = "over 25 steps the noisy frame turns into a picture; the estimate is one from the start"
+alt = "over 25 steps: a frame of the noisy clip; below, what it is taken for"
 show(*steps, labels=["x_t, one frame", "what it is taken for"], height=160, alt=alt)
 
 # %%
@@ -556,7 +574,7 @@ show(x[0].clamp(-1, 1), labels=[f"made from noise: {scene.caption()}"], height=1
 
 # %% [markdown]
 # Follow $\hat{\mathbf{x}}_0(t)$ from left to right: where do the colours of the place appear, when
-# the subject, when its outline? The order is that in which the noise had buried them.
+# the subject, when its outline? Compare with section 1: is what the noise buried last found first?
 
 # %% [markdown]
 # ## 7. Words (Eq. 7)
