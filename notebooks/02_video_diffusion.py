@@ -108,8 +108,10 @@ base.unet.temporal = True
 # %% [markdown]
 # ## 2. Inflation: a layer for pictures meets a video
 #
-# The tiny keyframe model did not start from nothing. It began as a text-to-image model, which can
-# still be loaded. What does it make of eight frames? The trick is called *inflation*, and
+# The tiny keyframe model did not start from nothing. It began as a text-to-image model. With its
+# temporal layers skipped it was trained further on single pictures, in turn with clips, so that
+# this is still in it and can be loaded. What does it make of eight frames? The trick is called
+# *inflation*, and
 # for layers that work on single pictures there is nothing to it: the frames are put beside the
 # batch, the layer sees a pile of pictures, and the pile is taken apart again.
 
@@ -265,8 +267,8 @@ frames = hidden[0].transpose(0, 1)  # frames beside the batch, as inside of the 
 print("a new temporal convolution changes nothing:", torch.equal(layer(frames, 6), frames))
 
 # %% [markdown]
-# Our tiny keyframe model was made in this way: the image model of section 2, temporal layers that
-# at first were the identity, and then training on clips.
+# Our tiny keyframe model was made in this way: an image model, temporal layers that at first were
+# the identity, and then training on clips, with single pictures in turn.
 
 # %% [markdown]
 # ## 4. Temporal attention: any frame, whatever its distance
@@ -360,9 +362,21 @@ with torch.no_grad():
     print("convolution:", follows(layer))
 
 # %% [markdown]
-# Attention treats frames as a set: for it, a clip and its reverse hold the same pairs. Before and
-# after come from the temporal convolutions, whose kernels tell the two neighbours apart and whose
-# zeros mark the ends; attention sees the trace that they left in the hidden state.
+# Attention treats frames as a set: for it, a clip and its reverse hold the same pairs. In Show-1,
+# before and after come from the temporal convolutions, whose kernels tell the two neighbours apart
+# and whose zeros mark the ends; attention sees the trace that they left in the hidden state.
+#
+# There is a shorter way: to tell a network each frame's number, by input channels beside those of
+# the picture. Does ours have any?
+
+# %%
+beside = base.unet.conv_in.in_channels - 3 * base.denoiser.patch**2  # a patch holds 3 · patch²
+print(f"input channels of the tiny U-Net beside the picture's: {beside}")
+
+# %% [markdown]
+# With none, it knows the order of frames as Show-1 does. Any more say where in time and in the
+# frame each patch stands, and attention finds that, too, in the hidden state. The attention itself
+# is the same in both cases, and has no order.
 #
 # The other extreme: if all frames are the same, they cannot be told apart, and each takes from all
 # alike.
@@ -408,12 +422,15 @@ explore_attention(recorded["moving"], clip, layer=layers[-1], pixel=(21, 32))
 explore_attention(recorded["still"], resting, layer=layers[-1], pixel=(21, 32))
 
 # %% [markdown]
-# Mind the colour bars: an even map has 1/8 = 0.125 everywhere. At a pixel that shows road, ball and
-# road again, look for two groups of frames, and for who takes from whom. Where a pixel never
-# changes there is little to choose between, and what remains is the noise.
+# Mind the colour bars: an even map has 1/8 = 0.125 everywhere. What you see is the mean of all
+# heads, each of which may look elsewhere; with a running kernel you can pick one. At a pixel that
+# shows road, ball and road again, look for two groups of frames, and for who takes from whom. Where
+# a pixel never changes, its frames differ by their noise, and by what tells their place in the
+# clip: look for columns that stand out, at the ends for instance.
 #
 # One number tells how far a row is from even: the share of its attention that would have to move.
-# Here it is for each frame and pixel, white where attention is least even:
+# Here it is for each frame and pixel, again the mean of all heads, white where attention is least
+# even:
 
 # %%
 from vmc.attention_maps import unevenness
@@ -438,9 +455,8 @@ table(["temporal attention", "moving", "still"], rows)
 
 # %% [markdown]
 # Compare the two columns, layer by layer: a higher number under *moving* says that this layer has
-# more to say where something moves. These layers are where the frames of a clip are related to one
-# another. That makes them the place to put a motion in, and it is why the paper tunes them and no
-# others.
+# more to say where something moves. These layers relate each frame of a clip to all others. That
+# makes them a place to put a motion in, and the paper tunes them and no others.
 
 # %% [markdown]
 # ## 6. With the temporal layers switched off
@@ -471,17 +487,18 @@ table(["temporal layers", "mean change of a pixel from frame to frame"], rows)
 # %% [markdown]
 # If the second number is the larger one, the frames have fallen apart. The pictures tell more: what
 # is drawn in each frame, and whether it is the same thing in the next. What a single frame looks
-# like comes from the layers that stayed on. Are these still the image model of section 2, which
-# started from the same noise?
+# like comes from the layers that stayed on. Are these the pictures of section 2, which started from
+# the same noise?
 
 # %%
 moved = (apart - pictures.keyframes).abs().mean().item()
 print(f"mean difference from the pictures of section 2: {moved:.3f}")
 
 # %% [markdown]
-# Zero would say that the training on clips has left the image model as it was, and has taught the
-# temporal layers alone. More than that says that all layers went on learning, and now rely on one
-# another. Both are done in practice.
+# Zero says that it is one network: our image model *is* the keyframe model without its temporal
+# layers, because it was trained both ways (section 2). Who trains the temporal layers alone, and
+# leaves the image model as it was, gets zero too. Who trains all layers on clips only does not:
+# then they come to rely on one another. All of this is done in practice.
 
 # %% [markdown]
 # ## 7. The cascade, opened up (Fig. 2)
@@ -507,7 +524,8 @@ table(["stage", "channels that it sees", "pixels a patch", "parameters"], rows)
 #
 # What a stage is shown comes in as further channels. (Each tiny network cuts its frames into
 # patches of a few pixels and sees the pixels of a patch as channels, which is cheap and loses
-# nothing. Show-1 has no patches, and its last stage works in an autoencoder's latent space.)
+# nothing. The keyframe network has those of section 4 besides, if any. Show-1 has no patches, and
+# its last stage works in an autoencoder's latent space.)
 #
 # Only the first stage decides what moves and how. So it is the only one that VMC touches: the paper
 # *freezes* the rest.
@@ -527,7 +545,16 @@ explore_cascade(full)
 # %% [markdown]
 # From row to row, watch what a stage adds and what it leaves alone. The later stages
 # are not asked to put the first one right: where the keyframes jump, interpolation is to fill the
-# jump in.
+# jump in. A still of eight frames out of 29, evenly spread, shows just those that stand where the
+# keyframes do. Here is what lies between, for the two keyframes that differ most:
+
+# %%
+n = frame_residual(full.keyframes).abs().mean((0, 2, 3)).argmax().item()
+labels = [f"keyframes {n + 1} and {n + 2}", "with interpolation"]
+show(full.keyframes[:, n : n + 2], full.interpolated[:, 4 * n : 4 * n + 5], labels=labels)
+
+# %% [markdown]
+# Is each frame between them one picture on its way, or a blend of both ends?
 
 # %% [markdown]
 # ### Inside the keyframe U-Net
@@ -560,8 +587,9 @@ table([*columns, "temporal convolutions", "temporal transformers"], rows)
 
 # %% [markdown]
 # In Show-1 the finest level has temporal convolutions and no attention, which would be dearest
-# there: compare the last column. Each temporal transformer holds two attentions in a row, both of
-# them temporal. Which parts of the network they are, in numbers:
+# there. Ours is small and attends at every level, so there is no zero in the last column. Each
+# temporal transformer holds two attentions in a row, both of them temporal. Which parts of the
+# network they are, in numbers:
 
 
 # %%
@@ -628,9 +656,9 @@ for name, millions in parts(show1).items():
 # - A video model predicts the noise of all frames together (Eq. 8).
 # - Inflation costs nothing and gives nothing: frames beside the batch, each by itself.
 # - Temporal convolution mixes neighbours and knows the order of frames. Temporal attention mixes
-#   all frames of a pixel, by likeness, and does not.
+#   all frames of a pixel, by likeness, and by itself does not.
 # - Both start as the identity, on top of an image model.
-# - The keyframe stage alone decides on motion, and within it VMC tunes $W^Q, W^K, W^V$ of the
+# - The keyframe stage decides on the motion, and within it VMC tunes $W^Q, W^K, W^V$ of the
 #   temporal attentions.
 #
 # What the network is to learn from a clip is a matter of the loss: [the next
