@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Motion vectors: the loss that sees what moves, and nothing else
+# # Motion vectors: the loss that sees what moves, and not what stands still
 #
 # <!-- links -->
 # <!-- /links -->
@@ -199,8 +199,8 @@ print("Eq. 14 is the true motion vector:", torch.allclose(exact[0], motion, atol
 explore_motion(clip, levels, predict=predict, timestep=500)
 
 # %% [markdown]
-# Where the estimate is blurred or wrong the model does not know how *this* clip moves. That is the
-# gap that tuning closes.
+# Where the estimate is blurred or wrong the model does not know how *this* clip moves. Some blur is
+# unavoidable (notebook 01, section 4); tuning aims at the rest.
 
 # %% [markdown]
 # ### Exercise 3.2: the estimated motion vector
@@ -309,8 +309,10 @@ alt = "the cosine loss is zero at every scale; the square falls to zero at 1 and
 curves(lines, ("length of the prediction / true length", "loss"), alt)
 
 # %% [markdown]
-# The cosine forgives every length. That matters because predictions that minimise a square are too
-# short wherever they are unsure: they hedge towards the mean. How short are our model's?
+# The cosine forgives every length. That matters because the best prediction under a square is too
+# short wherever it is unsure: it hedges towards the mean. Ours may err to the other side as well,
+# since its $\epsilon_\theta$ is computed from an estimate of the clip, whose errors are multiplied
+# at small $t$ (notebook 01, section 2). How long are our model's?
 
 # %%
 timesteps = [5, 15, 30, 60, 100, 200, 300, 450, 600, 750, 900, 980]
@@ -324,15 +326,24 @@ for t in timesteps:
         measured[kind].append(alignment_loss(predicted, noise, kind).item())
 
 # %%
-names = {"length": "length, predicted / true", "l2": "ℓ2", "cosine": "cosine"}
-lines = {names[kind]: (timesteps, values) for kind, values in measured.items()}
-alt = "over t: the relative length of the predicted noise differences, and both losses"
-curves(lines, ("timestep t", "untuned model"), alt)
+lines = {
+    "untuned model": (timesteps, measured["length"]),
+    "the true length": (timesteps, [1] * len(timesteps)),
+}
+alt = "over t: the length of the predicted noise differences as a share of the true one"
+curves(lines, ("timestep t", "length, predicted / true"), alt)
+
+# %%
+names = {"l2": "ℓ2", "cosine": "cosine"}
+lines = {name: (timesteps, measured[kind]) for kind, name in names.items()}
+alt = "over t, on a logarithmic axis: both losses of the untuned model"
+curves(lines, ("timestep t", "untuned model's loss"), alt, scale="log")
 
 # %% [markdown]
-# Where the first line is below 1, the squared loss asks for longer predictions, and the cosine does
-# not care. Note also where both losses are large: at small $t$, as in notebook 01. At large $t$ the
-# noise is nearly given, and what is missing is the little that the clip contributes.
+# Where the length is below 1 the squared loss asks for longer predictions, above 1 for shorter
+# ones, and the cosine does not care. Read off also where both losses are large, and compare with
+# the table in section 2 of notebook 01. (At large $t$ the noise is nearly given, and what can be
+# missing is the little that the clip contributes.)
 
 # %% [markdown]
 # ### Exercise 3.3: the loss of VMC
@@ -405,10 +416,15 @@ alt = "the ball zigzags over a road, and in the same way under water, in another
 show(seen.clamp(-1, 1), shifted.clamp(-1, 1), labels=labels, alt=alt)
 
 # %% [markdown]
-# Another look, the same motion. **This is why VMC works.** A loss that does not see what all frames
-# share cannot punish the network for painting it otherwise: it learns the motion, and the prompt
-# goes on deciding the rest. It is also a warning: such a loss alone would never *teach* a look. The
-# pretrained model must bring it along.
+# Another place, the same motion. **What stands still is invisible**: a loss that does not see what
+# all frames share cannot punish the network for painting it otherwise, and the prompt can go on
+# deciding it. It is also a warning: such a loss alone would never *teach* a place. The pretrained
+# model must bring it along.
+#
+# **The mover's colour and outline are not invisible.** They remain in every difference, where it
+# arrives and where it left (section 1). So nothing in this loss keeps them from coming along with
+# the motion. VMC leaves that to the words it tunes with, and to how few weights it tunes; notebook
+# 04 looks at what comes of it.
 
 # %% [markdown]
 # ### Exercise 3.4: invisible changes
@@ -523,7 +539,7 @@ curves(lines, ("angle between prediction and noise, degrees", "loss"), alt)
 # - Comparing estimated with true motion vectors is comparing differences of noises, up to a factor
 #   of $t$ (Eqs. 12–16).
 # - The paper compares their directions, pair by pair (Eq. 17).
-# - What all frames share is invisible to that. So motion is learned, and the look left alone.
+# - What stands still is invisible to that. The mover's colour and outline are not.
 # - The published code computes something else, which cannot tell a difference from its opposite.
 #
 # [The next notebook](04_finetuning.ipynb) lets this loss change a network.

@@ -1,7 +1,8 @@
 """Motion vectors, their denoised estimates, and the losses that align them (Eqs. 9-17).
 
 A motion vector is the difference of two frames, `stride` apart. What is constant over frames
-cancels in it, so no loss on motion vectors sees it: they learn motion and leave appearance alone.
+cancels in it, so no loss on motion vectors sees what stands still. The colour and the outline of
+what moves remain.
 """
 
 import torch
