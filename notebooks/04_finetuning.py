@@ -8,8 +8,8 @@
 # a dashboard that you can start, pause and stop. Then measure what it did, change the words it was
 # done with, and save, resume and scale what was learned. At the end you draw a motion yourself.
 #
-# **What you'll learn.** Which weights of a video model are tuned and why so few are enough (Fig. 3
-# of [Jeong et al., CVPR 2024](https://arxiv.org/abs/2312.00845)), what appearance-invariant prompts
+# **What you'll learn.** Which weights of a video model are tuned and why so few may do (Fig. 3 of
+# [Jeong et al., CVPR 2024](https://arxiv.org/abs/2312.00845)), what appearance-invariant prompts
 # are for (Fig. 4), what tuning adds to inversion (Fig. 9), and how to tell by measurement.
 #
 # **What you'll need.** The motion vectors and the cosine loss of notebook 03 (Eqs. 9–17). Four
@@ -77,9 +77,10 @@ table(["part", "weights", "share"], [[p, f"{n:,}", f"{n / whole:.1%}"] for p, n 
 #
 # $$\mathrm{softmax}\left(\tfrac{1}{\sqrt{d}} (X W^Q)(X W^K)^\top\right) X W^V$$
 #
-# with a row of $X$ for each frame. Only $W^Q, W^K, W^V$ train (Sec. D of the paper). A pixel's
-# colour and the words of the prompt pass through other weights, those within a frame, which are
-# left as they are. That is the bet of the method: change *when*, and *what* stays.
+# with a row of $X$ for each frame. Only $W^Q, W^K, W^V$ train (Sec. D of the paper). How each frame
+# is painted, and what the words of the prompt do to it, is up to other weights, those within a
+# frame, which are left as they are. That is the bet of the method: change what passes *between*
+# frames, and keep what each frame draws.
 #
 # The same choice in Show-1, which the paper tunes, is 134.6 million of 1.7 billion weights.
 
@@ -127,11 +128,12 @@ check("motion_weights", motion_weights)
 # ## 2. One step by hand (Algorithm 1)
 #
 # Lines 5 and 6 of Algorithm 1 draw a timestep and noise, and read the prompt. Which prompt that
-# should be is the subject of section 3.
+# should be is the subject of section 3. A timestep from the middle of the schedule will do here,
+# where both clip and noise are to be seen.
 
 # %%
 generator = torch.Generator().manual_seed(1)
-t = 400  # line 5; a run draws it anew for every step
+t = 400  # line 5; a run draws it anew for every step, see section 4
 noise = torch.randn(1, *clip.shape, generator=generator)
 text = base.encode_text(["a ball is moving"])  # line 6
 
@@ -220,9 +222,9 @@ check("step_loss", step_loss)
 # ## 3. The words to tune with (Fig. 4)
 #
 # Tuning needs a prompt, since the model reads one. The faithful one would be the clip's caption.
-# The paper leaves out what does not move, and calls the result *appearance-invariant* (Sec. 3.2):
-# what the words do not ask for, the loss cannot tie to them. The paper writes such prompts by
-# hand; here a short grammar suggests one, which you can change.
+# The paper leaves out the *background*, and calls the result *appearance-invariant* (Sec. 3.2):
+# what the words do not ask for, the loss cannot tie to them. The paper writes such prompts by hand.
+# Here a short grammar suggests one, without background, colours and styles, and you can change it.
 
 # %%
 editor = edit_prompt(scene.caption())
@@ -242,12 +244,21 @@ for faithful in (
 # ## 4. All steps: the dashboard
 #
 # `vmc.finetune` repeats the step of section 2, each time with another $t$ and other noise, and lets
-# AdamW follow the gradient. The paper takes 400 steps with a learning rate of 0.0001; the tiny
-# model has its own numbers, which were measured.
+# AdamW follow the gradient. The paper takes 400 steps with a learning rate of 0.0001, and draws $t$
+# from the whole schedule. The tiny model has its own numbers, and draws $t$ from a part:
+
+# %%
+low, high = base.tuning_timesteps
+print(f"learning rate {base.learning_rate:g}, t from {low} to {high - 1}")
+
+# %% [markdown]
+# That is the upper part, where the noise hides the clip and a sampler decides on the path. Below
+# it, the noisy frames themselves show where everything is. Would section 2's $t$ be drawn?
 #
 # **Before you press start, predict:**
 #
-# 1. Is a step's loss higher when it draws little noise (small $t$) or much?
+# 1. Is a step's loss higher at the lower end of these timesteps, where there is less noise, or at
+#    the upper?
 # 2. The lowest row of the dashboard is the clip as the model sees it through the noise of one step
 #    ($\hat{\mathbf{x}}_0$, Eq. 12). Will it look like the clip from the first step on?
 #
@@ -265,12 +276,13 @@ dashboard = tuning_dashboard(
 adapter = dashboard.wait()
 
 # %% [markdown]
-# A dot is one step, and its colour is its $t$: that answers the first question. For the second,
-# compare the two lowest rows, and mind the $t$ beside them.
+# A dot is one step, and its colour is its $t$: read the answer to the first question off. For the
+# second, compare the two lowest rows, and mind the $t$ beside them.
 #
-# The dots scatter because the steps differ in difficulty far more than the model changes from one
-# to the next. So a falling mean is hard to see even where tuning works, and a fair comparison asks
-# both models the same questions: the same timesteps, the same noise.
+# Dots scatter because steps differ in difficulty, also where the model hardly changes from one to
+# the next. So a falling mean can be hard to see even where tuning works, and a fair comparison asks
+# both models the same questions: the same timesteps, the same noise. They are from all of the
+# schedule, those that tuning did not draw included.
 
 
 # %%
@@ -294,8 +306,9 @@ print(f"On average over t, tuning multiplies the loss by {sum(factors) / len(fac
 
 # %% [markdown]
 # A factor below 1 says that the tuned model knows better how this clip changes from frame to frame.
-# Read off where along $t$ it gained. Large $t$ is where a sampler decides on the path: there
-# nothing of the clip is to be seen in the noise, and only what the model expects can help it.
+# Read off where along $t$ it gained, among the timesteps it was tuned on and outside of them. Large
+# $t$ is where a sampler decides on the path: there next to nothing of the clip is to be seen in the
+# noise, and only what the model expects can help it.
 #
 # The dashboard worked on a twin of the network that shares its weights, so that nothing here was
 # changed. The backbone is still the model it was, to the last bit:
@@ -411,10 +424,12 @@ print(f"and tuning multiplies the error of inversion alone by {both / inversion:
 
 # %% [markdown]
 # The second factor is what Fig. 9 is about: below 1, tuning has added something that inversion does
-# not bring. The last two columns guard against a hollow victory: a model that simply repeats the
-# red ball on its road follows the path to perfection, and has learned the clip instead of its
+# not bring. Above 1, it has done harm. It changes two things together, the weights and the noise,
+# because the tuned network does its own inversion; section 6 of [notebook 05](05_inference.ipynb)
+# takes them apart. The last two columns guard against a hollow victory: a model that simply repeats
+# the red ball on its road follows the path to perfection, and has learned the clip instead of its
 # motion. Three prompts and one clip are a picture, not a proof; `vmc evaluate` runs seven motions
-# with three seeds each and gives intervals, and notebook 06 reads them.
+# with three seeds each and gives intervals.
 
 # %% [markdown]
 # ## 6. The same clip with faithful words (Fig. 4)
@@ -422,8 +437,8 @@ print(f"and tuning multiplies the error of inversion alone by {both / inversion:
 # Tune once more, and change one thing only: the words. Same clip, same seed, same steps. This
 # second dashboard does not disturb the first; you could let both run at once.
 #
-# **Predict:** the model is told "a red ball is moving on the road" while it learns. Afterwards it
-# is asked for the very words that it was tuned with. Which of the two models shows more of the
+# **Predict:** the model is told "a red ball is moving on the road" while it learns. Afterwards both
+# models are asked for "a ball is moving", with no word of a road. Which of them shows more of the
 # clip's road?
 
 # %%
@@ -433,36 +448,42 @@ faithful_dashboard = tuning_dashboard(cascade, clip, scene.caption(), steps=step
 faithful = faithful_dashboard.wait()
 
 # %% [markdown]
-# As in Fig. 4, each model is asked for its own tuning prompt. Then both are asked for a blue star
-# on snow. All four start from the same random noise: what comes of the clip can only come through
-# the weights.
+# In Fig. 4, each model is asked for its own tuning prompt. But only one of these prompts asks for a
+# road, so a road may come from the words and not from the weights. Therefore all models, the
+# untuned one too, are asked for both of them, and for a blue star on snow. All start from the same
+# random noise: where two answers to one prompt differ, it is the weights.
 
 # %%
-kinds = {"appearance-invariant": adapter, "faithful": faithful}
-pictures, rows = {}, []
-for kind, learned in kinds.items():
-    asked = [learned.metadata["prompt"], prompts[0]]
-    for result in cascade.generate(asked, learned, until="keyframes"):
-        seen = read_out(result.keyframes)
+kinds = {"untuned": None, "appearance-invariant": adapter, "faithful": faithful}
+asked = [adapter.metadata["prompt"], faithful.metadata["prompt"], prompts[0]]
+with progress() as on_step:
+    answers = {
+        kind: cascade.generate(asked, learned, until="keyframes", on_step=on_step)
+        for kind, learned in kinds.items()
+    }
+
+# %%
+rows = []
+for kind, results in answers.items():
+    clips = [result.keyframes for result in results]
+    show(*clips, labels=[f"{kind}: {prompt}" for prompt in asked], height=100)
+    for prompt, seen in zip(asked, map(read_out, clips), strict=True):
         error = trajectory_error(seen.centres, truth)
-        pictures[f"{kind}: {result.prompt}"] = result.keyframes
-        rows.append([kind, result.prompt, error, seen.colour, seen.subject, seen.place])
-
-# %%
-show(*pictures.values(), labels=list(pictures), height=100)
-table(["tuned with", "asked for", "error", "colour", "subject", "place"], rows)
+        rows.append([kind, prompt, error, seen.colour, seen.subject, seen.place])
+table(["model", "asked for", "error", "colour", "subject", "place"], rows)
 
 # %% [markdown]
-# Fig. 4 shows that words about the background invite the background in. Two things to compare:
+# Fig. 4 shows words about the background that invite the background in. Compare the models prompt
+# by prompt, with the untuned one as the measure:
 #
-# - Asked for their own prompt: does the faithful model bring back the road, and the other one some
-#   place of its own?
+# - Asked for no place: does the faithful model bring the road, where the others do not?
+# - Asked for the road: do they differ at all? That they show one is no news.
 # - Asked for the star: does anything red, or any road, shine through in one of them?
 #
 # On the tiny model the difference may be small, since a loss on frame differences cannot see a
 # still background in either case (notebook 03); the words decide only what the *moving* part is
-# tied to. If both look alike here, that is an honest result as well: notebook 07 repeats the
-# comparison over motions and seeds.
+# tied to. If all look alike here, that is an honest result as well. One clip and one noise do not
+# settle it either way.
 
 # %% [markdown]
 # ## 7. Pause, resume, save, scale
@@ -599,6 +620,9 @@ check("tuning_memory", tuning_memory)
 # - **The loss.** The paper takes the signed cosine, with one vector for each frame pair (Eq. 17).
 #   The published code takes absolute values, and the cosine along the frames; it is here as
 #   `loss="released"`, and notebook 03 shows what it cannot see.
+# - **Timesteps.** The paper draws them from the whole schedule (line 5), and so does Show-1's
+#   backbone here. The tiny model draws them from `base.tuning_timesteps`, the upper part;
+#   `timesteps=(0, 1000)` does as the paper.
 # - **Dropout.** In the published code the dropout of the temporal convolutions is active while it
 #   tunes. The paper does not mention it; here it is off.
 # - **The gradient** is clipped to length 1 in the published code, which the paper does not mention.
