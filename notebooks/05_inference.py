@@ -29,6 +29,7 @@ import torch
 import vmc
 from vmc.diffusion import add_noise, tweedie
 from vmc.metrics import trajectory_error
+from vmc.motion import frame_residual
 from vmc.sprites import Scene, read_out
 from vmc.widgets import curves, explore_cascade, explore_inversion, progress, show, table, watch
 
@@ -155,8 +156,8 @@ curves(series, ("inversion steps", "reconstruction error"), alt)
 # %% [markdown]
 # Each single step errs by the square of its length, and there are as many as they are short: in sum
 # the error is in proportion to the length, at least where steps are short enough. That is the thin
-# curve. It holds for short steps and a network that changes smoothly; the thick one shows how close
-# ours comes to that.
+# curve. It holds for short steps and a network that changes smoothly. The thick one is ours: read
+# off how far it stays above, and whether it falls at all.
 #
 # Numbers are stricter than the eye, to which all of these may look alike:
 
@@ -180,18 +181,19 @@ rows.append(["random noise", "", *as_noise(fresh)])
 table(["", "reconstruction error", "standard deviation", "cosine with the clip"], rows)
 
 # %% [markdown]
-# The more a latent differs from the last row, the more it carries over from the clip. That is its
-# use, since the layout of the motion comes along; and its danger, since looks come along with it.
+# The higher the cosine, the more a latent carries over from the clip. That is its use, since the
+# layout of the motion comes along; and its danger, since looks may come along with it.
 # Note also where the last step ends: at $T - T/n$. With few steps that is far below the timestep
 # from which sampling sets out.
 #
 # ### A little noise first
 #
-# Why is it not noise, even with many steps? At the smallest timesteps the network is shown a clip
-# without any noise in it, finds next to none where the picture is smooth, and puts back what it
-# found. What is missing then stays missing on the whole way up ([Staniszewski et al.
-# 2024](https://arxiv.org/abs/2410.23530)). A cure is to begin with a little noise by chance, up to
-# `start` (Eq. 1), and to invert from there on. The paper and its code begin at 0.
+# Where it falls short of noise even with many steps, this is a known reason: at the smallest
+# timesteps a network is shown a clip without any noise in it, finds next to none where the picture
+# is smooth, and puts back what it found. What is missing then stays missing on the whole way up
+# ([Staniszewski et al. 2024](https://arxiv.org/abs/2410.23530)). A cure is to begin with a little
+# noise by chance, up to `start` (Eq. 1), and to invert from there on. The paper and its code begin
+# at 0.
 
 # %%
 rows = []
@@ -202,8 +204,8 @@ for start in (0, 40, 120, 320):
 table(["25 steps", "reconstruction error", "standard deviation", "cosine with the clip"], rows)
 
 # %% [markdown]
-# Read down each column. The deviation should come near 1 and the cosine near 0; the error of the
-# way back tells what that costs. From here on we begin at 0, as the paper does.
+# Read down each column. Is the deviation nearer to 1, and the cosine to 0, the later we start? The
+# error of the way back tells what that costs. From here on we begin at 0, as the paper does.
 
 # %% [markdown]
 # ## 4. The published code inverts on another schedule
@@ -262,12 +264,16 @@ nearest = (levels - theirs[last]).abs().argmin().item()
 print(f"ᾱ at t = {last}: {theirs[last]:.5f} on theirs, {levels[last]:.5f} on the network's own,")
 print(f"where {theirs[last]:.5f} belongs to t = {nearest}")
 print(f"sampling begins at t = 995, and expects √ᾱ = {levels[995].sqrt():.4f}")
-print(f"the latent was left with √ᾱ = {theirs[last].sqrt():.4f}")
+print(f"the latent was left with √ᾱ = {theirs[last].sqrt():.4f}", end=", ")
+print(f"and would have been with {levels[last].sqrt():.4f} on the network's own")
 
 # %% [markdown]
 # By the book, a latent that was inverted so holds fourteen times more of the clip than the sampler
-# assumes. And on the way up the network was asked at the wrong level throughout, so that it is not
-# even certain to hold what the book says. `schedule="released"` does the same, for study:
+# assumes. But a factor of nine is there on the network's own schedule too, from ending at $t = 963$
+# instead of 995. The other schedule contributes no more than a factor of 1.5 to that. What it does
+# on the way up may be worse: there the network was asked at the wrong level throughout, so that
+# nothing says that the latent holds what the book says. `schedule="released"` does the same, for
+# study:
 
 # %%
 mismatched = vmc.invert(cascade, clip, 50, schedule="released", start=0)
@@ -281,18 +287,19 @@ labels = ["the clip", "back, own schedule", "back, released schedule"]
 show(clip, returned[50].clamp(-1, 1), spoilt.clamp(-1, 1), labels=labels)
 
 # %% [markdown]
-# Compare the errors, and then the pictures: where does the way back lose the clip? More steps would
-# not mend it, as they did in section 3, because it is not the length of the steps that is wrong. We
-# invert on the network's own schedule.
+# Look at the deviation first. A sampler expects 1, and a latent far from that is none that the
+# network was ever trained on, whatever its cosine with the clip, which knows nothing of size. Then
+# compare the errors and the pictures: where does the way back lose the clip? More steps are no
+# cure, because it is not the length of the steps that is wrong. We invert on the network's own
+# schedule.
 
 # %% [markdown]
 # ## 5. A video, stage by stage (Fig. 2)
 #
-# The tuned network does its own inversion, as in the published code, with a little noise first.
-# From the noise that it finds, it draws keyframes for other words. (The sampler is not the one that
-# was turned round: it is DPM-Solver++ with guidance and thresholding, again as in the published
-# code. So the noise would lead back to the clip only roughly. That does not hurt: with other words
-# it is meant to lead elsewhere.)
+# The tuned network does its own inversion, as in the published code. From the noise that it finds,
+# it draws keyframes for other words. (The sampler is not the one that was turned round: it is
+# DPM-Solver++ with guidance and thresholding, again as in the published code. So the noise would
+# lead back to the clip only roughly. With other words it is meant to lead elsewhere anyway.)
 
 # %%
 with adapter.applied(cascade), progress() as on_step:
@@ -312,15 +319,16 @@ print(f"{seen.subject} {seen.place}")
 # %% [markdown]
 # White is the clip's path, yellow the one that a tracker sees. Now the frames in between. The
 # interpolation network is shown two neighbouring keyframes, blended linearly into each other over
-# five frames, and a mask that says which of these are given. This is the third window, what went in
-# and what came out:
+# five frames, and a mask that says which of these are given. Here is what went in and what came
+# out, between the two keyframes that differ most:
 
 # %%
 from vmc.stages import between_keyframes
 
-given = between_keyframes(full.keyframes[None, :, 2:4])[0, :3]
-labels = ["what interpolation is shown", "what it makes of it"]
-show(given, full.interpolated[:, 8:13], labels=labels, height=160)
+n = frame_residual(full.keyframes).abs().mean((0, 2, 3)).argmax().item()
+given = between_keyframes(full.keyframes[None, :, n : n + 2])[0, :3]
+labels = [f"keyframes {n + 1} to {n + 2}, as shown to interpolation", "what it makes of it"]
+show(given, full.interpolated[:, 4 * n : 4 * n + 5], labels=labels, height=160)
 
 # %% [markdown]
 # A blend shows things twice, half transparent, where a video would show them once, on their way.
@@ -416,8 +424,9 @@ check("strengthened", strengthened)
 
 # %% [markdown]
 # **Predict:** which strength follows the path best? What will 3 look like, and −1? The noise is the
-# same for all, so whatever differs comes from the weights. (Fewer sampling steps than before, to
-# save time.)
+# same for all, the one from the tuned network's inversion, so whatever differs comes from the
+# weights. Only the last row starts elsewhere, from the *untuned* network's inversion. (Fewer
+# sampling steps than before, to save time.)
 
 
 # %%
@@ -438,33 +447,40 @@ def compare(clips):
 
 
 # %%
-compare({f"strength {s:g}": draw(adapter.scaled(s)) for s in (-1, 0, 0.5, 1, 3)})
+untouched = vmc.invert(cascade, clip)
+strengths = {f"strength {s:g}": draw(adapter.scaled(s)) for s in (-1, 0, 0.5, 1, 3)}
+compare({**strengths, "inversion alone": draw(None, untouched)})
 
 # %% [markdown]
-# Two things to look for. What of the path is there at strength 0 came with the noise and not with
-# the weights: this is inversion alone, the paper's Fig. 9. And from 0 to 1 the error tells what
-# tuning adds. To see the weights by themselves, start from random noise:
+# What of the path is there at strength 0 came with the noise: untuned weights, on noise from the
+# tuned network's inversion. From there to strength 1 the noise stays, and the error tells what the
+# weights add to it, or spoil. The last row is inversion alone, the paper's Fig. 9, where neither
+# the weights nor the noise have heard of tuning; from there to strength 1 both have changed.
+#
+# To see the weights by themselves, start from random noise:
 
 # %%
 compare({f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in (0, 1, 3)})
 
 # %% [markdown]
-# Without the clip's noise, whatever follows the path has been learned.
+# Here strength 0 knows nothing of the clip, and comes as near to the path as chance has it. Only
+# what beats it has been learned, and one noise is little to tell it by.
 
 # %% [markdown]
 # ## 7. A gallery of failures
 #
 # Every picture here is made on the spot, wrong on purpose, with what causes it and what cures it.
-# The pictures are from one motion, one prompt and one seed: look at what they show, and not only at
-# what the text leads you to expect.
+# What it *may* look like is what such faults are known by. These are from one model, one motion,
+# one prompt and one seed, and need not show all of it: compare the pictures before the columns, and
+# believe them more than the text.
 #
 # ### 7.1 Appearance leakage
 #
-# **What it looks like.** The video has the colour, the outline or the place of the *clip* in it.
+# **What it may look like.** The video has the colour, the outline or the place of the *clip* in it.
 # **Cause.** Inverted noise remembers the clip (section 3), and the words are too weak against it.
-# Here, at first, without guidance, so that nothing pulls
-# towards the prompt. **Cure.** Guidance; a little noise before the inversion; noise that is half
-# fresh; or none of the clip's noise at all, and the tuned weights alone.
+# Here, at first, without guidance, so that nothing adds to the pull of the prompt. **Cure.**
+# Guidance; a little noise before the inversion; noise that is half fresh; or none of the clip's
+# noise at all, and the tuned weights alone.
 
 # %%
 with adapter.applied(cascade):
@@ -478,13 +494,13 @@ plain = {"no guidance": draw(guidance_scale=1), "guidance": good}
 compare({**plain, "inverted from t = 120": draw(noise=later), **other})
 
 # %% [markdown]
-# Read the colour and the subject from row to row, and the trajectory error beside them. What is
-# bought with fresh noise may have to be paid for in motion, and how much, depends on how well the
-# weights have learned it.
+# Compare the pictures: does anything of the red ball or of its road shine through? Then the
+# columns, which name the nearest that they know and tell no shades. What is bought with fresh noise
+# may have to be paid for in motion, and how much, depends on how well the weights have learned it.
 #
 # ### 7.2 Over-tuning
 #
-# **What it looks like.** Frames fall apart, colours burn, or the prompt no longer matters.
+# **What it may look like.** Frames fall apart, colours burn, or the prompt no longer matters.
 # **Cause.** Too many steps or too large ones. Here twenty times the model's learning rate.
 # **Cure.** Fewer steps, a smaller rate, or, if the tuning is done already, a strength below 1.
 
@@ -500,18 +516,18 @@ over = hasty.adapter
 compare({"over-tuned": draw(over), "the same at 0.2": draw(over.scaled(0.2)), "as tuned": good})
 
 # %% [markdown]
-# The loss need not give it away: it is small for weights that suit this one clip, and says nothing
-# about other words. Draw a few prompts while you tune.
+# The loss need not give it away: it can be small for weights that suit this one clip, and says
+# nothing about other words. Draw a few prompts while you tune.
 
 # %%
 late = {name: r.history[-20:] for name, r in {"hasty": hasty, "as tuned": run}.items()}
-rows = [[name, sum(step.loss for step in steps) / len(steps)] for name, steps in late.items()]
-table(["tuning", "mean loss of the last 20 steps"], rows)
+means = {name: sum(step.loss for step in steps) / len(steps) for name, steps in late.items()}
+table(["tuning", "mean loss of the last 20 steps"], [[n, f"{x:.5f}"] for n, x in means.items()])
 
 # %% [markdown]
 # ### 7.3 The wrong schedule
 #
-# **What it looks like.** Layout of the clip in some frames, debris in others. **Cause.** Noise
+# **What it may look like.** Layout of the clip in some frames, debris in others. **Cause.** Noise
 # inverted on another schedule than the network's (section 4). **Cure.** `schedule="model"`, which
 # is what you get if you say nothing. With another library: hand the inversion the sampler's own
 # `alphas_cumprod`.
@@ -524,8 +540,8 @@ compare({"released schedule": draw(noise=foreign), "own schedule": good})
 # %% [markdown]
 # ### 7.4 Reversed sign
 #
-# **What it looks like.** Whatever should change one way from frame to frame changes the other way,
-# in every pixel; in the extreme, noise that never clears. **Cause.** A loss that cannot tell a
+# **What it may look like.** Whatever should change one way from frame to frame changes the other
+# way, in every pixel; in the extreme, noise that never clears. **Cause.** A loss that cannot tell a
 # residual from its opposite. The published code takes absolute values before it compares:
 
 # %%
@@ -568,16 +584,18 @@ turned = vmc.Cascade(Reversed()).generate(prompt, until="keyframes", steps=15).k
 compare({"reversed residuals": turned, "right way round": draw(None, None)})
 
 # %% [markdown]
+# The tracker always answers; on noise its row means nothing.
+#
 # **Cure.** A signed loss, `loss="cosine"`. In fairness: a tuning that starts from a good model
 # starts on the right side, and may never cross over. The blind spot is a risk, and not a fate.
 # (`adapter.scaled(-1)` in section 6 is a weaker cousin: it reverses what tuning *changed*.)
 #
 # ### 7.5 Too few inversion steps
 #
-# **What it looks like.** Washed-out pictures that cling to the outline of the clip. **Cause.** With
-# three steps the way up ends far below the level at which sampling begins, and errs on the way: the
-# latent is still half a picture. **Cure.** The model's own number; look at the standard deviation,
-# which should not be far below that of noise.
+# **What it may look like.** Washed-out pictures that cling to the outline of the clip. **Cause.**
+# With three steps the way up ends far below the level at which sampling begins, and errs on the
+# way: the latent is still half a picture. **Cure.** The model's own number; look at the standard
+# deviation, which should not be far below that of noise.
 
 # %%
 with adapter.applied(cascade):
@@ -589,11 +607,11 @@ compare({"3 steps": draw(noise=short), f"{base.inversion_steps} steps": good})
 
 # %% [markdown]
 # The path may well be followed closely, more closely than with many steps: tracing is easy, and it
-# is not what we want. The subject column tells.
+# is not what we want. Look whether it is still the clip that is drawn, in other colours.
 #
 # ### 7.6 Too much guidance
 #
-# **What it looks like.** Glaring colours, hard edges, speckles, and little of the motion.
+# **What it may look like.** Glaring colours, hard edges, speckles, or little of the motion.
 # **Cause.** Guidance goes along the difference of two predictions ([notebook
 # 01](01_diffusion.ipynb)), and too far along it nothing is likely any more. **Cure.** The model's
 # own scale, or lower, where the prompt still wins.
@@ -606,10 +624,10 @@ compare(strong | {f"guidance {usual:g}": good})
 # %% [markdown]
 # ### 7.7 Unknown words
 #
-# **What it looks like.** In most models: nothing at all. A word that was never learned is cut into
-# pieces and means something or nothing, and you wonder about the result. **Cause.** A prompt from
-# outside of the model's world. **Cure.** Words that it knows. The tiny model refuses the others and
-# names the nearest:
+# **What it may look like.** In most models: nothing at all. A word that was never learned is cut
+# into pieces and means something or nothing, and you wonder about the result. **Cause.** A prompt
+# from outside of the model's world. **Cure.** Words that it knows. The tiny model refuses the
+# others and names the nearest:
 
 # %%
 for words in ("a blue starr is moving on the snow", "a blue dinosaur is moving on the snow"):
@@ -621,7 +639,7 @@ for words in ("a blue starr is moving on the snow", "a blue dinosaur is moving o
 # %% [markdown]
 # ## What to keep
 #
-# | what you see | look at | likely cause |
+# | what you may see | look at | likely cause |
 # |---|---|---|
 # | the clip's colour, outline or place | cosine of the noise with the clip | leakage (7.1) |
 # | burnt colours, frames that fall apart | learning rate, steps, strength | over-tuning (7.2) |
