@@ -666,7 +666,7 @@ for name, millions in parts(show1).items():
 #
 # ## Things to try
 #
-# - The maps at high noise: set `t = 800` in section 5. What is left of the two groups?
+# - The maps at high noise: set `t = 800` in section 5. Do frames still fall into groups?
 # - Another pixel, one of the road that the ball never reaches.
 # - Switch off only the attentions: `vmc.backbones.temporal.zero_output` makes a temporal layer the
 #   identity. Load a fresh cascade for it, since it overwrites weights.

@@ -495,7 +495,7 @@ table(["model", "asked for", "error", "colour", "subject", "place"], rows)
 # %%
 whole = vmc.finetune(cascade, clip, editor.value, steps=6)
 for step in whole:
-    print(f"step {step.number}: loss {step.loss:.4f} at t = {step.timestep[0]}")
+    print(f"step {step.number}: loss {step.loss:.5f} at t = {step.timestep[0]}")
 
 # %%
 file = out / "half.checkpoint.safetensors"
