@@ -19,6 +19,7 @@ from vmc.evaluation import (
     motion_shown,
     pretraining_report,
 )
+from vmc.evaluation.contrast import agreement, contrast
 from vmc.evaluation.tables import ATTRIBUTES
 from vmc.pretraining import Recipe, new_denoiser, new_text_encoder
 from vmc.sprites import COLOURS, NAMED, PLACES, SUBJECTS, ReadOut, Scene, held_out, read_out
@@ -299,3 +300,23 @@ def test_comparison_sheet_has_a_row_for_the_clip_and_each_result():
     difference = np.abs(np.asarray(plain).astype(int) - np.asarray(drawn)).max(-1) > 40
     thirds = np.array_split(difference, 3)
     assert all(0.002 < part.mean() < 0.2 for part in thirds)
+
+
+def test_contrast_is_the_subject_against_its_place():
+    yellow_at_night = Scene("ball", "yellow", "at night", "zigzag")
+    red, green, blue = contrast(yellow_at_night).tolist()
+    assert red > 0.8 and green > 0.8 and abs(blue) < 0.5
+    assert agreement(yellow_at_night, yellow_at_night) == pytest.approx(1)
+    assert agreement(yellow_at_night, yellow_at_night.with_(motion="loop")) > 0.95
+    assert agreement(yellow_at_night, Scene("ball", "blue", "on the snow", "zigzag")) < -0.7
+
+
+def test_errors_are_told_apart_by_contrast():
+    clip = row("zigzag", SOURCE, 0.0) | {"colour": "yellow"}
+    alike = row("zigzag", "untuned, inverted", 0.1) | {"colour": "yellow", "place": "in the forest"}
+    opposite = row("zigzag", "untuned, inverted", 0.5) | {"colour": "blue", "place": "on the snow"}
+    made = FourWay([clip, alike, opposite, opposite])
+    lines = {line.split("|")[1].strip(): line.split("|")[3].strip()
+             for line in made.contrasts().splitlines()}  # fmt: skip
+    assert lines["alike, 1 results"].startswith("0.100")
+    assert lines["opposite, 2 results"].startswith("0.500")

@@ -262,4 +262,4 @@ def evaluate(
             )
     typer.echo(report.table())
     if not pretraining:
-        typer.echo(f"\n{report.motions()}")
+        typer.echo(f"\n{report.motions()}\n\n{report.contrasts()}")

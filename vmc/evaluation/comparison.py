@@ -13,6 +13,7 @@ from vmc.backbones import keyframe_backbone
 from vmc.cascade import Generated
 from vmc.diffusion import invert
 from vmc.errors import BadInput
+from vmc.evaluation.contrast import by_contrast
 from vmc.evaluation.pictures import save_picture, sheet_with_paths
 from vmc.evaluation.tables import (
     ATTRIBUTES,
@@ -87,6 +88,10 @@ class FourWay:
             ]
             lines.append([motion, *(f"{np.mean(each):.3f}" for each in errors)])
         return markdown(["trajectory error", SOURCE, *WAYS], lines)
+
+    def contrasts(self) -> str:
+        """Markdown: trajectory errors by whether the new subject stands out as the clip's did."""
+        return by_contrast(self._of(SOURCE), {way: self._of(way) for way in WAYS})
 
     def _of(self, way: str) -> list[dict]:
         return [row for row in self.rows if row["way"] == way]
