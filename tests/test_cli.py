@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from vmc import doctor
 from vmc.adapter import MotionAdapter
+from vmc.backbones import miniature
 from vmc.backbones.tiny import Denoiser, TinyBackbone
 from vmc.cascade import Cascade
 from vmc.cli import main
@@ -91,7 +92,7 @@ def shortcuts(monkeypatch):
     monkeypatch.setattr("vmc.customizing.loss_curve", lambda history: b"a curve")
 
     def keyframes_only(self, *arguments, **options):
-        made = generate(self, *arguments, **options, until="keyframes")
+        made = generate(self, *arguments, **options | {"until": "keyframes"})
         return replace(made, video=F.interpolate(made.keyframes[None], (29, 40, 64))[0])
 
     monkeypatch.setattr(Cascade, "generate", keyframes_only)
@@ -205,6 +206,33 @@ def frames(tmp_path):
     for number in range(8):
         Image.new("RGB", (64, 40), (30 * number, 100, 100)).save(folder / f"{number}.png")
     return folder
+
+
+@pytest.mark.parametrize("family", [miniature.modelscope, miniature.animatediff])
+def test_a_model_of_one_stage_makes_its_video_itself(run, tmp_path, monkeypatch, family):
+    def small(name, device=None, dtype=None):
+        cascade = load(name, device, dtype, frames=4, size=(32, 48))
+        cascade.base.sampling_steps = cascade.base.inversion_steps = 2
+        return cascade
+
+    monkeypatch.setattr(Cascade, "from_pretrained", small)
+    out = tmp_path / "run"
+    status, said, _ = run(*customize(family(tmp_path / "weights"), out, steps=1))
+    assert status == 0 and re.search(
+        f"{out}/video_0.mp4 +{PROMPT} +trajectory error 0.\\d+\n", said
+    )
+    with av.open(str(out / "video_0.mp4")) as film:
+        stream = film.streams.video[0]
+        assert (stream.frames, stream.width, stream.height) == (4, 384, 256)
+        shown = next(film.decode()).to_ndarray(format="rgb24")
+    with Image.open(out / "keyframes_0.gif") as picture:
+        assert picture.n_frames == 4 and picture.size == (384, 256)
+        assert picture.info["duration"] == pytest.approx(1000 / 7.5, abs=10)
+        first = np.asarray(picture.convert("RGB"))
+    assert np.abs(shown.astype(float) - first).mean() < 12  # a palette, and a lossy codec
+    with Image.open(out / "contact_sheet.png") as sheet:  # two rows of four, of one shape
+        assert sheet.size == (4 * (144 + 4) + 4, 2 * (20 + 96 + 4) + 4)
+    assert report_of(out)["finished"] and not (out / CHECKPOINT).exists()
 
 
 # --- stopping and going on ------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from vmc.video import contact_sheet, load_video, save_video, write_atomically
 
 FPS = 7.5
 CHECKPOINT = "tuning.checkpoint.safetensors"  # leaves the folder when the run is finished
-ENLARGED = 6  # a keyframe of 40×64 pixels is shown as 240×384
+SHOWN = 240  # pixels that a keyframe is high, about, where it is smaller: 40×64 becomes 240×384
 
 OnProgress = Callable[[str, str, int, int], None]
 """Called as on_progress(stage, what it is doing, done, total)."""
@@ -205,6 +205,11 @@ class Customizing:
         self._write_report()
         return tuning.adapter
 
+    @property
+    def single_stage(self) -> bool:
+        """Whether the keyframes are the video, as no stage follows."""
+        return self.cascade.interpolation is None
+
     def _make_video(self, number: int, adapter: MotionAdapter, inverted: Tensor) -> dict:
         """Make and write one prompt's video; returns what the report says of it."""
         row = f"video {number + 1} of {len(self.prompts)}"
@@ -213,14 +218,17 @@ class Customizing:
             adapter,
             inverted,
             self.seed,
+            until="keyframes" if self.single_stage else "video",
             on_step=lambda stage, number, total, _: self.on_progress(
                 row, f"{row}: {stage}", number, total
             ),
         )
-        large = made.keyframes.repeat_interleave(ENLARGED, 2).repeat_interleave(ENLARGED, 3)
-        # Every fourth frame of the video is a keyframe: both run at one pace.
-        save_video(large, self.out / f"keyframes_{number}.gif", FPS / 4)
-        save_video(made.video, self.out / f"video_{number}.mp4", FPS)
+        times = max(round(SHOWN / made.keyframes.shape[2]), 1)
+        large = made.keyframes.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        # Every fourth frame of a cascade's video is a keyframe: both run at one pace.
+        pace, video = (FPS, large) if self.single_stage else (FPS / 4, made.video)
+        save_video(large, self.out / f"keyframes_{number}.gif", pace)
+        save_video(video, self.out / f"video_{number}.mp4", FPS)
         return {"prompt": made.prompt, "file": f"video_{number}.mp4"} | self._measured(made)
 
     def _measured(self, made: Generated) -> dict:
@@ -235,10 +243,11 @@ class Customizing:
 
     def _write_contact_sheet(self) -> None:
         """Drawn from the files, so that a run that was resumed gives the same picture."""
-        frames = self.cascade.base.frames
+        base = self.cascade.base
+        size = base.size if self.single_stage else (160, 288)
         files = [self.out / video["file"] for video in self.report["videos"]]
         sheet = contact_sheet(
-            [self.clip.cpu(), *(load_video(file, frames, (160, 288)) for file in files)],
+            [self.clip.cpu(), *(load_video(file, base.frames, size) for file in files)],
             [f"The clip, tuned as “{self.tuning_prompt}”", *(f"“{p}”" for p in self.prompts)],
         )
         data = io.BytesIO()
