@@ -252,8 +252,10 @@ def test_options_are_the_fastest_that_fit(made):
     needs = (made.needs[0], tuning)
     between = replace(made, needs=needs, memory=(tuning.peak + kept.peak) / 2 + ASIDE)
     assert between.options() == {"checkpointing": True}
+    short = replace(made, memory=tuning.peak + ASIDE - 1)
     with pytest.raises(BadInput, match=r"No option makes .* tuning alone needs"):
-        replace(made, memory=tuning.peak + ASIDE - 1).options()
+        short.options()
+    assert short.table() in str(short) and "tuning alone needs" in str(short).splitlines()[-1]
 
 
 def test_the_text_encoder_is_made_to_fit(monkeypatch, made):
@@ -308,7 +310,8 @@ def test_amounts_of_memory():
 
 
 def test_what_cannot_be_planned_is_said(tmp_path):
-    with pytest.raises(BadInput, match="knows nothing of tiny"):
+    names = "show-1, modelscope, zeroscope, animatediff, or for a folder"
+    with pytest.raises(BadInput, match=f"knows nothing of tiny: ask it for {names}"):
         planning.plan("tiny")
     with pytest.raises(BadInput, match="no stage 'supper'"):
         planning.plan("show-1", until="supper")
@@ -329,6 +332,18 @@ def test_the_command(folder, capsys):
     with pytest.raises(SystemExit) as ending:
         main([*words[:-1], "huge"])
     assert ending.value.code == 2 and "write it as 8GB" in capsys.readouterr().err
+
+
+def test_the_command_prints_the_table_also_of_what_does_not_fit(folder, capsys):
+    from vmc.cli import main
+
+    words = ["plan", "--backbone", str(folder), "--until", "keyframes", "--gpu-memory", "0.7GB"]
+    with pytest.raises(SystemExit) as ending:
+        main(words)
+    said, told = capsys.readouterr()
+    assert ending.value.code == 2
+    assert "| tuning |" in said and "Disk: " in said and "No option" not in said
+    assert told.startswith("No option makes ") and told.count("\n") == 1
 
 
 # --- full size ------------------------------------------------------------------------------------

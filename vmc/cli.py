@@ -163,7 +163,9 @@ def plan(
 
     card, memory, dtype = card_found()
     memory = memory if gpu_memory is None else gigabytes(gpu_memory)
-    typer.echo(planned(backbone, memory, card, dtype, until))
+    made = planned(backbone, memory, card, dtype, until)
+    typer.echo(made.description())
+    typer.echo(made.advice())
 
 
 @app.command()
