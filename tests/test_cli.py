@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,7 @@ from vmc.backbones.tiny import Denoiser, TinyBackbone
 from vmc.cascade import Cascade
 from vmc.cli import main
 from vmc.customizing import CHECKPOINT
+from vmc.diffusion import invert
 from vmc.finetuning import Finetuning
 from vmc.pretraining import RECIPES, Pretraining, batches, export, samples
 from vmc.stages import SuperResolution
@@ -70,9 +72,9 @@ def few_steps():
     """Cascades take as few steps as can be, and are loaded once."""
     loaded = {}
 
-    def from_pretrained(name="tiny", device=None, dtype=None):
+    def from_pretrained(name="tiny", device=None, dtype=None, **settings):
         if (name, device) not in loaded:
-            cascade = loaded[name, device] = load(name, device, dtype)
+            cascade = loaded[name, device] = load(name, device, dtype, **settings)
             cascade.base.sampling_steps = cascade.base.inversion_steps = 2
             for stage in (cascade.interpolation, *cascade.super_resolution):
                 stage.steps = 1
@@ -233,6 +235,43 @@ def test_a_model_of_one_stage_makes_its_video_itself(run, tmp_path, monkeypatch,
     with Image.open(out / "contact_sheet.png") as sheet:  # two rows of four, of one shape
         assert sheet.size == (4 * (144 + 4) + 4, 2 * (20 + 96 + 4) + 4)
     assert report_of(out)["finished"] and not (out / CHECKPOINT).exists()
+
+
+def test_what_tuning_alone_needs_is_let_go(weights, run, tmp_path, shortcuts, monkeypatch):
+    held, left, step = [], [], Finetuning._step
+
+    def remember(tuning):
+        held.append(weakref.ref(tuning._optimizer))
+        held.extend(weakref.ref(weight) for weight in tuning._weights.values())
+        return step(tuning)
+
+    def look_and_invert(*arguments, **options):
+        left.extend(reference() for reference in held if reference() is not None)
+        return invert(*arguments, **options)
+
+    monkeypatch.setattr(Finetuning, "_step", remember)
+    monkeypatch.setattr("vmc.customizing.invert", look_and_invert)
+    assert run(*customize(weights, tmp_path, steps=1))[0] == 0
+    assert len(held) > 1 and not left
+
+
+def test_bits_of_the_text_encoder(run, weights, tmp_path, monkeypatch):
+    asked = {}
+
+    def from_pretrained(*_, **settings):
+        asked.update(settings)
+        raise KeyboardInterrupt
+
+    words = customize("show-1", tmp_path, "--text-bits", 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(Cascade, "from_pretrained", from_pretrained)
+        run(*words)
+    assert asked == {"text_bits": 8}
+    show1 = miniature.show1(tmp_path / "show-1")
+    few = customize(show1, tmp_path / "run", "--text-bits", 5)
+    refused(run, few, "in 16, 8 or 4 bits, not in 5")
+    words = customize(miniature.modelscope(tmp_path / "modelscope"), tmp_path / "run")
+    refused(run, [*words, "--text-bits", 8], "has no setting 'text_bits'", "size, checkpointing")
 
 
 # --- stopping and going on ------------------------------------------------------------------------

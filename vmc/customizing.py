@@ -50,6 +50,8 @@ class Customizing:
         reverse: learn the motion played backward.
         resume: go on with the run that `out` holds, or begin it where there is none.
         on_progress: told of every step.
+        text_bits: of a weight of the text encoder, 16, 8 or 4, where the backbone has the choice;
+            its own if None.
     Raises:
         BadInput: for any of these that will not do, before anything is written.
     """
@@ -67,6 +69,7 @@ class Customizing:
         reverse: bool = False,
         resume: bool = False,
         on_progress: OnProgress = lambda *_: None,
+        text_bits: int | None = None,
     ):
         started = time.perf_counter()
         self.out, self.prompts, self.seed = Path(out), list(prompts), seed
@@ -83,11 +86,13 @@ class Customizing:
             raise BadInput(
                 'A prompt is empty: say what to show, such as "a blue star is moving on the snow".'
             )
-        self.cascade = Cascade.from_pretrained(backbone, device)
+        chosen = {} if text_bits is None else {"text_bits": text_bits}
+        self.cascade = Cascade.from_pretrained(backbone, device, **chosen)
         base = self.cascade.base
         base.encode_text([self.tuning_prompt, *self.prompts])  # refuses words it does not know
         self.clip = self._load(clip)
-        self.tuning = Finetuning(
+        self.adapter: MotionAdapter | None = None
+        self.tuning: Finetuning | None = Finetuning(
             self.cascade,
             self.clip,
             self.tuning_prompt,
@@ -101,6 +106,7 @@ class Customizing:
             "tuning_prompt": self.tuning_prompt,
             "prompts": self.prompts,
             "backbone": backbone,
+            **chosen,
             "fingerprint": base.fingerprint,
             "seed": seed,
             "steps": self.tuning.total,
@@ -125,7 +131,9 @@ class Customizing:
         if self.report["finished"]:
             return self.report
         self._write_report()
-        adapter = self._tune()
+        if self.adapter is None:
+            self.adapter = self._tune()
+        adapter = self.adapter
         with self._timed("inversion"), adapter.applied(self.cascade):
             # With the tuned network and without words, as in the published code.
             inverted = invert(
@@ -203,6 +211,7 @@ class Customizing:
         write_atomically(self.out / "loss.png", loss_curve(tuning.history))
         self.report["seconds"]["tuning"] = round(sum(step.seconds for step in tuning.history), 2)
         self._write_report()
+        self.tuning = None  # its weights and AdamW's means leave their memory to what follows
         return tuning.adapter
 
     @property
