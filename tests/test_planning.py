@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from vmc import planning
 from vmc.backbones import miniature, show1
+from vmc.backbones.loading import half_precision
 from vmc.backbones.show1.parts import parts
 from vmc.backbones.temporal import _attend
 from vmc.cascade import Cascade
@@ -357,3 +359,29 @@ def test_show_1_is_tuned_within_8_gigabytes():
     tuned = 134_553_600
     assert need.optimizer == pytest.approx(4 * 4 * tuned, rel=1e-3)
     assert need.peak + 0.7e9 < 8e9
+
+
+ON_A_GPU = """
+import torch, tuning
+from vmc.backbones.loading import half_precision
+
+device = torch.device("cuda")
+base = tuning.backbone("show-1", device, half_precision(device), True)
+step = tuning.our_steps(base, torch.zeros(3, base.frames, *base.size), 1)
+step()  # makes the optimizer's moments
+torch.cuda.reset_peak_memory_stats()
+step()
+print(torch.cuda.max_memory_allocated())
+"""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="it takes a GPU")
+def test_a_step_on_a_gpu_takes_what_was_predicted():
+    """At full size with random weights, in a process without this one's deterministic settings."""
+    benchmarks = Path(__file__).parents[1] / "benchmarks"
+    words = [sys.executable, "-c", ON_A_GPU]
+    peak = int(subprocess.check_output(words, cwd=benchmarks))
+    part = next(part for part in parts("show-1", "keyframes") if part.name == "tuning")
+    predicted = measured(part, half_precision(torch.device("cuda"))).peak
+    assert peak == pytest.approx(predicted, rel=0.1)
+    assert peak < 8e9
