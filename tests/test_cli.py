@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,10 +27,12 @@ from torch.nn import functional as F
 
 from vmc import doctor
 from vmc.adapter import MotionAdapter
+from vmc.backbones import miniature
 from vmc.backbones.tiny import Denoiser, TinyBackbone
 from vmc.cascade import Cascade
 from vmc.cli import main
 from vmc.customizing import CHECKPOINT
+from vmc.diffusion import invert
 from vmc.finetuning import Finetuning
 from vmc.pretraining import RECIPES, Pretraining, batches, export, samples
 from vmc.stages import SuperResolution
@@ -69,9 +72,9 @@ def few_steps():
     """Cascades take as few steps as can be, and are loaded once."""
     loaded = {}
 
-    def from_pretrained(name="tiny", device=None, dtype=None):
+    def from_pretrained(name="tiny", device=None, dtype=None, **settings):
         if (name, device) not in loaded:
-            cascade = loaded[name, device] = load(name, device, dtype)
+            cascade = loaded[name, device] = load(name, device, dtype, **settings)
             cascade.base.sampling_steps = cascade.base.inversion_steps = 2
             for stage in (cascade.interpolation, *cascade.super_resolution):
                 stage.steps = 1
@@ -91,7 +94,7 @@ def shortcuts(monkeypatch):
     monkeypatch.setattr("vmc.customizing.loss_curve", lambda history: b"a curve")
 
     def keyframes_only(self, *arguments, **options):
-        made = generate(self, *arguments, **options, until="keyframes")
+        made = generate(self, *arguments, **options | {"until": "keyframes"})
         return replace(made, video=F.interpolate(made.keyframes[None], (29, 40, 64))[0])
 
     monkeypatch.setattr(Cascade, "generate", keyframes_only)
@@ -205,6 +208,70 @@ def frames(tmp_path):
     for number in range(8):
         Image.new("RGB", (64, 40), (30 * number, 100, 100)).save(folder / f"{number}.png")
     return folder
+
+
+@pytest.mark.parametrize("family", [miniature.modelscope, miniature.animatediff])
+def test_a_model_of_one_stage_makes_its_video_itself(run, tmp_path, monkeypatch, family):
+    def small(name, device=None, dtype=None):
+        cascade = load(name, device, dtype, frames=4, size=(32, 48))
+        cascade.base.sampling_steps = cascade.base.inversion_steps = 2
+        return cascade
+
+    monkeypatch.setattr(Cascade, "from_pretrained", small)
+    out = tmp_path / "run"
+    status, said, _ = run(*customize(family(tmp_path / "weights"), out, steps=1))
+    assert status == 0 and re.search(
+        f"{out}/video_0.mp4 +{PROMPT} +trajectory error 0.\\d+\n", said
+    )
+    with av.open(str(out / "video_0.mp4")) as film:
+        stream = film.streams.video[0]
+        assert (stream.frames, stream.width, stream.height) == (4, 384, 256)
+        shown = next(film.decode()).to_ndarray(format="rgb24")
+    with Image.open(out / "keyframes_0.gif") as picture:
+        assert picture.n_frames == 4 and picture.size == (384, 256)
+        assert picture.info["duration"] == pytest.approx(1000 / 7.5, abs=10)
+        first = np.asarray(picture.convert("RGB"))
+    assert np.abs(shown.astype(float) - first).mean() < 12  # a palette, and a lossy codec
+    with Image.open(out / "contact_sheet.png") as sheet:  # two rows of four, of one shape
+        assert sheet.size == (4 * (144 + 4) + 4, 2 * (20 + 96 + 4) + 4)
+    assert report_of(out)["finished"] and not (out / CHECKPOINT).exists()
+
+
+def test_what_tuning_alone_needs_is_let_go(weights, run, tmp_path, shortcuts, monkeypatch):
+    held, left, step = [], [], Finetuning._step
+
+    def remember(tuning):
+        held.append(weakref.ref(tuning._optimizer))
+        held.extend(weakref.ref(weight) for weight in tuning._weights.values())
+        return step(tuning)
+
+    def look_and_invert(*arguments, **options):
+        left.extend(reference() for reference in held if reference() is not None)
+        return invert(*arguments, **options)
+
+    monkeypatch.setattr(Finetuning, "_step", remember)
+    monkeypatch.setattr("vmc.customizing.invert", look_and_invert)
+    assert run(*customize(weights, tmp_path, steps=1))[0] == 0
+    assert len(held) > 1 and not left
+
+
+def test_bits_of_the_text_encoder(run, weights, tmp_path, monkeypatch):
+    asked = {}
+
+    def from_pretrained(*_, **settings):
+        asked.update(settings)
+        raise KeyboardInterrupt
+
+    words = customize("show-1", tmp_path, "--text-bits", 8)
+    with monkeypatch.context() as patch:
+        patch.setattr(Cascade, "from_pretrained", from_pretrained)
+        run(*words)
+    assert asked == {"text_bits": 8}
+    show1 = miniature.show1(tmp_path / "show-1")
+    few = customize(show1, tmp_path / "run", "--text-bits", 5)
+    refused(run, few, "in 16, 8 or 4 bits, not in 5")
+    words = customize(miniature.modelscope(tmp_path / "modelscope"), tmp_path / "run")
+    refused(run, [*words, "--text-bits", 8], "has no setting 'text_bits'", "size, checkpointing")
 
 
 # --- stopping and going on ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Published weights: which files are taken, how they are loaded, and a sentence where they fail."""
 
 import json
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -242,12 +243,26 @@ def without(path, *names, **more):
             "they lack encoder.final_layer_norm.weight",
         ),
         (lambda base: (base / "tokenizer/tokenizer.json").write_text("{"), "tokenizer in .* can"),
+        (lambda base: (base / "tokenizer/tokenizer.json").write_text("{}"), "tokenizer in .* can"),
     ],
 )  # fmt: skip
 def test_damaged_parts_are_named(folder, damage, message):
     damage(folder / "show-1-base")
     with pytest.raises(BadInput, match=message):
         load(folder).encode_text(["a fish"])
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["{", "[]", "null", ""])
+def test_a_damaged_tokenizer_of_the_last_stage_is_found_while_loading(
+    whole, tmp_path, file, content
+):
+    folder = shutil.copytree(whole, tmp_path / "show-1", copy_function=os.link)
+    damaged = folder / "show-1-sr2" / "tokenizer" / file
+    damaged.unlink()  # the file that is linked stays whole
+    damaged.write_text(content)
+    with pytest.raises(BadInput, match="show-1-sr2/tokenizer holds no whole tokenizer of CLIP"):
+        Cascade.from_pretrained(folder, "cpu")
 
 
 def test_a_configuration_of_another_network_is_refused(whole):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from vmc import planning
 from vmc.backbones import miniature, show1
+from vmc.backbones.loading import half_precision
 from vmc.backbones.show1.parts import parts
 from vmc.backbones.temporal import _attend
 from vmc.cascade import Cascade
@@ -252,8 +254,10 @@ def test_options_are_the_fastest_that_fit(made):
     needs = (made.needs[0], tuning)
     between = replace(made, needs=needs, memory=(tuning.peak + kept.peak) / 2 + ASIDE)
     assert between.options() == {"checkpointing": True}
+    short = replace(made, memory=tuning.peak + ASIDE - 1)
     with pytest.raises(BadInput, match=r"No option makes .* tuning alone needs"):
-        replace(made, memory=tuning.peak + ASIDE - 1).options()
+        short.options()
+    assert short.table() in str(short) and "tuning alone needs" in str(short).splitlines()[-1]
 
 
 def test_the_text_encoder_is_made_to_fit(monkeypatch, made):
@@ -308,7 +312,8 @@ def test_amounts_of_memory():
 
 
 def test_what_cannot_be_planned_is_said(tmp_path):
-    with pytest.raises(BadInput, match="knows nothing of tiny"):
+    names = "show-1, modelscope, zeroscope, animatediff, or for a folder"
+    with pytest.raises(BadInput, match=f"knows nothing of tiny: ask it for {names}"):
         planning.plan("tiny")
     with pytest.raises(BadInput, match="no stage 'supper'"):
         planning.plan("show-1", until="supper")
@@ -331,6 +336,18 @@ def test_the_command(folder, capsys):
     assert ending.value.code == 2 and "write it as 8GB" in capsys.readouterr().err
 
 
+def test_the_command_prints_the_table_also_of_what_does_not_fit(folder, capsys):
+    from vmc.cli import main
+
+    words = ["plan", "--backbone", str(folder), "--until", "keyframes", "--gpu-memory", "0.7GB"]
+    with pytest.raises(SystemExit) as ending:
+        main(words)
+    said, told = capsys.readouterr()
+    assert ending.value.code == 2
+    assert "| tuning |" in said and "Disk: " in said and "No option" not in said
+    assert told.startswith("No option makes ") and told.count("\n") == 1
+
+
 # --- full size ------------------------------------------------------------------------------------
 
 
@@ -342,3 +359,29 @@ def test_show_1_is_tuned_within_8_gigabytes():
     tuned = 134_553_600
     assert need.optimizer == pytest.approx(4 * 4 * tuned, rel=1e-3)
     assert need.peak + 0.7e9 < 8e9
+
+
+ON_A_GPU = """
+import torch, tuning
+from vmc.backbones.loading import half_precision
+
+device = torch.device("cuda")
+base = tuning.backbone("show-1", device, half_precision(device), True)
+step = tuning.our_steps(base, torch.zeros(3, base.frames, *base.size), 1)
+step()  # makes the optimizer's moments
+torch.cuda.reset_peak_memory_stats()
+step()
+print(torch.cuda.max_memory_allocated())
+"""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="it takes a GPU")
+def test_a_step_on_a_gpu_takes_what_was_predicted():
+    """At full size with random weights, in a process without this one's deterministic settings."""
+    benchmarks = Path(__file__).parents[1] / "benchmarks"
+    words = [sys.executable, "-c", ON_A_GPU]
+    peak = int(subprocess.check_output(words, cwd=benchmarks))
+    part = next(part for part in parts("show-1", "keyframes") if part.name == "tuning")
+    predicted = measured(part, half_precision(torch.device("cuda"))).peak
+    assert peak == pytest.approx(predicted, rel=0.1)
+    assert peak < 8e9

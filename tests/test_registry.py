@@ -42,3 +42,18 @@ def test_a_folder_in_no_known_layout_is_refused(tmp_path):
 def test_a_name_that_is_not_there_is_refused():
     with pytest.raises(BadInput, match='There is no cascade at show1: ask for "tiny", "show-1"'):
         Cascade.from_pretrained("show1")
+
+
+@pytest.mark.parametrize(
+    "name, setting, known",
+    [
+        ("modelscope", {"until": "keyframes"}, "frames, size, checkpointing"),
+        ("animatediff", {"text_bits": 8}, "frames, size, checkpointing"),
+        ("show-1", {"height": 40}, "until, frames, size"),
+        ("tiny", {"size": (8, 8)}, "none"),
+    ],
+)
+def test_a_setting_that_a_backbone_has_not_is_refused(name, setting, known):
+    sentence = f"{name} has no setting '{next(iter(setting))}' .it has: {known}"
+    with pytest.raises(BadInput, match=sentence):
+        Cascade.from_pretrained(name, "cpu", **setting)

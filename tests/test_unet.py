@@ -1,5 +1,6 @@
 """The U-Net against the published code's outputs, names and sizes, and its fast temporal layers."""
 
+import inspect
 import json
 import re
 import zlib
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from diffusers.models.resnet import TemporalConvLayer
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 
+from vmc.backbones.show1 import published
 from vmc.backbones.temporal import TemporalConvolution, TemporalTransformer, _attend
 from vmc.backbones.unet import PixelUNet3D
 from vmc.errors import BadInput
@@ -19,6 +22,21 @@ from vmc.errors import BadInput
 REFERENCE = Path(__file__).parent / "data" / "show1_reference"
 SHAPES = json.loads((REFERENCE / "state_dict_shapes.json").read_text())
 MODELS = ("base", "interpolation", "sr1")
+ARGUMENTS = (
+    "sample_size in_channels out_channels center_input_sample flip_sin_to_cos freq_shift "
+    "down_block_types mid_block_type up_block_types only_cross_attention block_out_channels "
+    "layers_per_block downsample_padding mid_block_scale_factor act_fn norm_num_groups norm_eps "
+    "cross_attention_dim transformer_layers_per_block encoder_hid_dim encoder_hid_dim_type "
+    "attention_head_dim num_attention_heads dual_cross_attention use_linear_projection "
+    "class_embed_type addition_embed_type addition_time_embed_dim num_class_embeds "
+    "upcast_attention resnet_time_scale_shift resnet_skip_time_act resnet_out_scale_factor "
+    "time_embedding_type time_embedding_dim time_embedding_act_fn timestep_post_act "
+    "time_cond_proj_dim conv_in_kernel conv_out_kernel projection_class_embeddings_input_dim "
+    "class_embeddings_concat mid_block_only_cross_attention cross_attention_norm "
+    "addition_embed_type_num_heads"
+)
+"""Arguments of the published class, all of which its saved configurations carry. They are those of
+the image class that it was made from, and `transfromer_in_opt`."""
 CASES = {"a": ((1, 8, 16, 16), 500), "b": ((2, 5, 8, 16), 37)}
 
 
@@ -100,13 +118,37 @@ def test_full_size_is_show1_base():
     assert len(tensors) == 1827
     assert sum(x.numel() for x in tensors.values()) == 1_726_848_390
     patterns = Counter(re.sub(r"\.\d+(?=\.)", ".#", key) for key in tensors)
-    published = json.loads((REFERENCE / "full_size_base_key_patterns.json").read_text())
-    assert patterns == dict(published)
+    expected = json.loads((REFERENCE / "full_size_base_key_patterns.json").read_text())
+    assert patterns == dict(expected)
     qkv = [v for k, v in tensors.items() if re.search(r"temp_attentions.*to_[qkv]\.weight$", k)]
     assert len(qkv) == 132
     assert sum(x.numel() for x in qkv) == 134_553_600
     transformers = [m for m in unet.modules() if isinstance(m, TemporalTransformer)]
     assert {t.transformer_blocks[0].attn1.heads for t in transformers} == {64}
+
+
+@pytest.mark.parametrize(
+    "kind, sizes, numbers",
+    [
+        (PixelUNet3D, published.INTERPOLATION, 1_726_859_910),
+        (UNet2DConditionModel, published.IF_2, 1_187_608_070),
+    ],
+    ids=["interpolation", "IF-II-L"],
+)
+def test_full_sizes_of_other_stages(kind, sizes, numbers):
+    with torch.device("meta"):
+        unet = kind(**sizes)
+    assert sum(x.numel() for x in unet.state_dict().values()) == numbers
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_configuration_that_carries_every_published_argument(model):
+    """As saved: what the authors did not choose is there with the image class's default."""
+    defaults = inspect.signature(UNet2DConditionModel.__init__).parameters
+    saved = {name: defaults[name].default for name in ARGUMENTS.split()} | config(model)
+    unet = PixelUNet3D(**saved, transfromer_in_opt=False)
+    ours = {key: list(value.shape) for key, value in unet.state_dict().items()}
+    assert ours == SHAPES[model]
 
 
 def fast_and_plain(kind):
@@ -220,6 +262,8 @@ def test_config_survives_saving_with_either_spelling(tmp_path):
     "wrong, message",
     [
         ({"transfromer_in_opt": True}, "transfromer_in_opt"),
+        ({"transformer_layers_per_block": 2}, "transformer_layers_per_block=2; only 1 exists"),
+        ({"addition_time_embed_dim": 256}, "addition_time_embed_dim"),
         ({"no_such_argument": 1}, "no_such_argument"),
         ({"layers_per_block": [1, 2, 3]}, "layers_per_block"),
         ({"down_block_types": ["DownBlock3D"] * 2}, "down_block_types"),

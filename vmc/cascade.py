@@ -4,6 +4,7 @@ Only the keyframe stage is ever tuned; the others (`vmc.stages`) turn its eight 
 29 large ones and stay as they are.
 """
 
+import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -71,9 +72,16 @@ class Cascade:
         and "animatediff", are downloaded on first use. `device` is "cuda" or "cpu" (the GPU where
         there is one, if None); `dtype` is what the networks compute in (what suits backbone and
         device, if None). `settings` are those of the backbone's own `load_stages`. Raises
-        `BadInput` for an unknown name, missing or altered weights, or a device that is not there.
+        `BadInput` for an unknown name or setting, missing or altered weights, or a device that is
+        not there.
         """
         load_stages = module_of(name).load_stages
+        known = list(inspect.signature(load_stages).parameters)[3:]
+        if unknown := sorted(settings.keys() - set(known)):
+            raise BadInput(
+                f"The backbone {name} has no setting {unknown[0]!r} (it has: "
+                f"{', '.join(known) or 'none'}); load it without."
+            )
         return cls(*load_stages(name, checked_device(device), dtype, **settings))
 
     @torch.no_grad()

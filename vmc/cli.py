@@ -93,12 +93,29 @@ def customize(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run that the folder holds.")
     ] = False,
+    text_bits: Annotated[
+        int | None,
+        typer.Option(
+            help="16, 8 or 4: how large a number of show-1's text encoder is in memory; 8 and 4 "
+            "need bitsandbytes."
+        ),
+    ] = None,
 ) -> None:
     """Learn the motion of one clip, and make new videos that follow it."""
     from vmc.customizing import Customizing
 
     run = Customizing(
-        clip, prompt, out, tuning_prompt, backbone, steps, seed, device, reverse, resume
+        clip,
+        prompt,
+        out,
+        tuning_prompt,
+        backbone,
+        steps,
+        seed,
+        device,
+        reverse,
+        resume,
+        text_bits=text_bits,
     )
     removed = tuning_prompt not in (None, run.tuning_prompt)
     aside = f", without the place and looks in “{tuning_prompt}”" if removed else ""
@@ -163,7 +180,9 @@ def plan(
 
     card, memory, dtype = card_found()
     memory = memory if gpu_memory is None else gigabytes(gpu_memory)
-    typer.echo(planned(backbone, memory, card, dtype, until))
+    made = planned(backbone, memory, card, dtype, until)
+    typer.echo(made.description())
+    typer.echo(made.advice())
 
 
 @app.command()

@@ -28,7 +28,7 @@ from vmc.video import contact_sheet, load_video, save_video, write_atomically
 
 FPS = 7.5
 CHECKPOINT = "tuning.checkpoint.safetensors"  # leaves the folder when the run is finished
-ENLARGED = 6  # a keyframe of 40×64 pixels is shown as 240×384
+SHOWN = 240  # pixels that a keyframe is high, about, where it is smaller: 40×64 becomes 240×384
 
 OnProgress = Callable[[str, str, int, int], None]
 """Called as on_progress(stage, what it is doing, done, total)."""
@@ -50,6 +50,8 @@ class Customizing:
         reverse: learn the motion played backward.
         resume: go on with the run that `out` holds, or begin it where there is none.
         on_progress: told of every step.
+        text_bits: of a weight of the text encoder, 16, 8 or 4, where the backbone has the choice;
+            its own if None.
     Raises:
         BadInput: for any of these that will not do, before anything is written.
     """
@@ -67,6 +69,7 @@ class Customizing:
         reverse: bool = False,
         resume: bool = False,
         on_progress: OnProgress = lambda *_: None,
+        text_bits: int | None = None,
     ):
         started = time.perf_counter()
         self.out, self.prompts, self.seed = Path(out), list(prompts), seed
@@ -83,11 +86,13 @@ class Customizing:
             raise BadInput(
                 'A prompt is empty: say what to show, such as "a blue star is moving on the snow".'
             )
-        self.cascade = Cascade.from_pretrained(backbone, device)
+        chosen = {} if text_bits is None else {"text_bits": text_bits}
+        self.cascade = Cascade.from_pretrained(backbone, device, **chosen)
         base = self.cascade.base
         base.encode_text([self.tuning_prompt, *self.prompts])  # refuses words it does not know
         self.clip = self._load(clip)
-        self.tuning = Finetuning(
+        self.adapter: MotionAdapter | None = None
+        self.tuning: Finetuning | None = Finetuning(
             self.cascade,
             self.clip,
             self.tuning_prompt,
@@ -101,6 +106,7 @@ class Customizing:
             "tuning_prompt": self.tuning_prompt,
             "prompts": self.prompts,
             "backbone": backbone,
+            **chosen,
             "fingerprint": base.fingerprint,
             "seed": seed,
             "steps": self.tuning.total,
@@ -125,7 +131,9 @@ class Customizing:
         if self.report["finished"]:
             return self.report
         self._write_report()
-        adapter = self._tune()
+        if self.adapter is None:
+            self.adapter = self._tune()
+        adapter = self.adapter
         with self._timed("inversion"), adapter.applied(self.cascade):
             # With the tuned network and without words, as in the published code.
             inverted = invert(
@@ -203,7 +211,13 @@ class Customizing:
         write_atomically(self.out / "loss.png", loss_curve(tuning.history))
         self.report["seconds"]["tuning"] = round(sum(step.seconds for step in tuning.history), 2)
         self._write_report()
+        self.tuning = None  # its weights and AdamW's means leave their memory to what follows
         return tuning.adapter
+
+    @property
+    def single_stage(self) -> bool:
+        """Whether the keyframes are the video, as no stage follows."""
+        return self.cascade.interpolation is None
 
     def _make_video(self, number: int, adapter: MotionAdapter, inverted: Tensor) -> dict:
         """Make and write one prompt's video; returns what the report says of it."""
@@ -213,14 +227,17 @@ class Customizing:
             adapter,
             inverted,
             self.seed,
+            until="keyframes" if self.single_stage else "video",
             on_step=lambda stage, number, total, _: self.on_progress(
                 row, f"{row}: {stage}", number, total
             ),
         )
-        large = made.keyframes.repeat_interleave(ENLARGED, 2).repeat_interleave(ENLARGED, 3)
-        # Every fourth frame of the video is a keyframe: both run at one pace.
-        save_video(large, self.out / f"keyframes_{number}.gif", FPS / 4)
-        save_video(made.video, self.out / f"video_{number}.mp4", FPS)
+        times = max(round(SHOWN / made.keyframes.shape[2]), 1)
+        large = made.keyframes.repeat_interleave(times, 2).repeat_interleave(times, 3)
+        # Every fourth frame of a cascade's video is a keyframe: both run at one pace.
+        pace, video = (FPS, large) if self.single_stage else (FPS / 4, made.video)
+        save_video(large, self.out / f"keyframes_{number}.gif", pace)
+        save_video(video, self.out / f"video_{number}.mp4", FPS)
         return {"prompt": made.prompt, "file": f"video_{number}.mp4"} | self._measured(made)
 
     def _measured(self, made: Generated) -> dict:
@@ -235,10 +252,11 @@ class Customizing:
 
     def _write_contact_sheet(self) -> None:
         """Drawn from the files, so that a run that was resumed gives the same picture."""
-        frames = self.cascade.base.frames
+        base = self.cascade.base
+        size = base.size if self.single_stage else (160, 288)
         files = [self.out / video["file"] for video in self.report["videos"]]
         sheet = contact_sheet(
-            [self.clip.cpu(), *(load_video(file, frames, (160, 288)) for file in files)],
+            [self.clip.cpu(), *(load_video(file, base.frames, size) for file in files)],
             [f"The clip, tuned as “{self.tuning_prompt}”", *(f"“{p}”" for p in self.prompts)],
         )
         data = io.BytesIO()

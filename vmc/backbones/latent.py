@@ -199,15 +199,16 @@ def load_companions(folder: Path, device: torch.device, dtype: torch.dtype) -> d
     return {
         "autoencoder": load_network(AutoencoderKL, folder / "vae", device, torch.float32),
         "text_encoder": load_text_encoder(CLIPTextModel, folder / "text_encoder", device, dtype),
-        "tokenizer": _load_tokenizer(folder / "tokenizer"),
+        "tokenizer": load_tokenizer(folder / "tokenizer"),
         "scheduler": load_scheduler(folder / "scheduler"),
     }
 
 
-def _load_tokenizer(folder: Path) -> CLIPTokenizer:
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """CLIP's; BadInput if its files are not there or damaged."""
     try:
         return CLIPTokenizer.from_pretrained(folder)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadInput(
             f"{folder} holds no whole tokenizer of CLIP: get the folder again."
         ) from error

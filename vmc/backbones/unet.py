@@ -22,6 +22,7 @@ from vmc.errors import BadInput
 
 # Arguments which published configurations carry along and this U-Net has only one answer to.
 FIXED = {
+    "addition_time_embed_dim": None,
     "center_input_sample": False,
     "class_embeddings_concat": False,
     "conv_in_kernel": 3,
@@ -38,6 +39,7 @@ FIXED = {
     "time_embedding_dim": None,
     "time_embedding_type": "positional",
     "timestep_post_act": None,
+    "transformer_layers_per_block": 1,
     "transfromer_in_opt": False,
     "upcast_attention": False,
     "use_linear_projection": False,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from vmc.backbones.registry import family_of
+from vmc.backbones.registry import FAMILIES, family_of
 from vmc.errors import BadInput
 from vmc.planning.cards import SHARE, peak_flops
 from vmc.planning.parts import Need, measured
@@ -84,11 +84,19 @@ class Plan:
                 yield "… keeping activations", self.without_checkpointing
 
     def __str__(self) -> str:
+        try:
+            advice = self.advice()
+        except BadInput as misfit:
+            advice = str(misfit)
+        return f"{self.description()}\n{advice}"
+
+    def description(self) -> str:
+        """The table and what belongs to it, whether the run fits or not."""
         dtype = str(self.dtype).removeprefix("torch.")
         known = self.card is not None and peak_flops(self.card) is not None
         lines = [
-            f"{self.place} in {dtype}, GB of GPU memory; one part works at a time, so the run needs "
-            "the largest of them.",
+            f"{self.place} in {dtype}, GB of GPU memory; one part works at a time, so the run "
+            "needs the largest of them.",
             "",
             self.table(),
             "",
@@ -105,21 +113,30 @@ class Plan:
                 if self.card
                 else "Time: not estimated, no GPU was found; operations are given instead."
             )
+        return "\n".join(lines)
+
+    def advice(self) -> str:
+        """How to load a cascade that fits; `BadInput` where none does."""
         if self.memory is None:
-            return "\n".join([*lines, "Say --gpu-memory 8GB to see which options make it fit."])
+            return "Say --gpu-memory 8GB to see which options make it fit."
         options = self.options()
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        lines.append(
+        advice = (
             f"It fits into {self.memory / 1e9:.1f} GB (with {ASIDE / 1e9:.1f} GB left for CUDA "
             f"itself): Cascade.from_pretrained({self.place!r}, {given})"
         )
         if "text_bits" in options:
-            lines.append('(text_bits needs bitsandbytes; without it, text_device="cpu" fits too.)')
-        return "\n".join(lines)
+            advice += '\n(text_bits needs bitsandbytes; without it, text_device="cpu" fits too.)'
+        return advice
 
 
 def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _plannable() -> str:
+    modules = {family: import_module(family.module) for family in FAMILIES}
+    return ", ".join(n for f, m in modules.items() if hasattr(m, "parts") for n in f.names)
 
 
 def plan(
@@ -145,7 +162,8 @@ def plan(
     module = import_module(family_of(place).module)
     if not hasattr(module, "parts"):
         raise BadInput(
-            f"vmc plan knows nothing of {place}: ask it for show-1, or a folder in its layout."
+            f"vmc plan knows nothing of {place}: ask it for {_plannable()}, or for a folder in the "
+            "layout of one of them."
         )
     parts = module.parts(place, until)
     needs = tuple(measured(part, dtype) for part in parts)

@@ -14,8 +14,9 @@ from diffusers import AutoencoderKL
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
+from vmc.backbones.latent import load_tokenizer
 from vmc.backbones.loading import load_network, load_text_encoder
 from vmc.backbones.show1.latent_unet import latent_unet
 from vmc.diffusion import add_noise, guided
@@ -25,7 +26,10 @@ from vmc.stages import sample
 
 @dataclass
 class LatentEnlarging:
-    """SR2. Its networks are loaded one after another, each for the time it works."""
+    """SR2. Its networks are loaded one after another, each for the time it works.
+
+    Raises BadInput where its tokenizer is damaged: now, and not after the stages before it.
+    """
 
     folder: Path
     """With the sub-folders unet, vae, text_encoder and tokenizer."""
@@ -40,14 +44,16 @@ class LatentEnlarging:
     guidance_scale: float = 15.0
     negative_prompt: str = "low resolution, blur"
 
+    def __post_init__(self):
+        self.tokenizer = load_tokenizer(self.folder / "tokenizer")
+
     @torch.no_grad()
     def read(self, prompt: str) -> tuple[Tensor, Tensor]:
         """The prompt and the negative prompt as CLIP's last hidden states, (1, token, width)."""
-        tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
-        tokens = tokenizer(
+        tokens = self.tokenizer(
             [prompt, self.negative_prompt],
             padding="max_length",
-            max_length=tokenizer.model_max_length,
+            max_length=self.tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
         ).input_ids

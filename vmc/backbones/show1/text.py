@@ -80,7 +80,7 @@ def _cleaned(prompt: str) -> str:
 def _tokenizer(folder: Path) -> T5Tokenizer:
     try:
         return T5Tokenizer.from_pretrained(folder)
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BadInput(
             f"The tokenizer in {folder} cannot be read ({reason}): a published one needs "
