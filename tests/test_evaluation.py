@@ -312,11 +312,13 @@ def test_contrast_is_the_subject_against_its_place():
 
 
 def test_errors_are_told_apart_by_contrast():
-    clip = row("zigzag", SOURCE, 0.0) | {"colour": "yellow"}
-    alike = row("zigzag", "untuned, inverted", 0.1) | {"colour": "yellow", "place": "in the forest"}
-    opposite = row("zigzag", "untuned, inverted", 0.5) | {"colour": "blue", "place": "on the snow"}
-    made = FourWay([clip, alike, opposite, opposite])
-    lines = {line.split("|")[1].strip(): line.split("|")[3].strip()
-             for line in made.contrasts().splitlines()}  # fmt: skip
-    assert lines["alike, 1 results"].startswith("0.100")
-    assert lines["opposite, 2 results"].startswith("0.500")
+    rows = [row("zigzag", SOURCE, 0.0) | {"colour": "yellow"}]
+    for way in WAYS:
+        alike = row("zigzag", way, 0.1) | {"colour": "yellow", "place": "in the forest"}
+        opposite = row("zigzag", way, 0.5) | {"colour": "blue", "place": "on the snow"}
+        rows += [alike, opposite, opposite]
+    lines = {cells[0]: cells[1:] for line in FourWay(rows).contrasts().splitlines()
+             if len(cells := [c.strip() for c in line.strip("|").split("|")]) > 1}  # fmt: skip
+    assert [cell[:5] for cell in lines["alike, 1 results"]] == ["0.100"] * len(WAYS)
+    assert [cell[:5] for cell in lines["opposite, 2 results"]] == ["0.500"] * len(WAYS)
+    assert lines["neither, 0 results"] == [""] * len(WAYS)
