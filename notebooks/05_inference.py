@@ -19,7 +19,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 1.8 | 1.38 GB |
+# | 2 CPU cores | 1.9 | 1.35 GB |
 
 # %%
 from itertools import pairwise
