@@ -231,9 +231,9 @@ for start in ("noise", "inversion"):
 # the README has its table, with intervals.
 
 # %% [markdown]
-# Prompts fare differently, and not by chance. The inverted noise is a dim picture of the clip: where
-# the ball was, it leans towards the ball's colour. A new subject that stands out from its place in
-# that direction of colour finds its path marked; one that stands out in the opposite direction is
+# Prompts fare differently, and not by chance. The inverted noise is a dim picture of the clip:
+# where the ball was, it leans towards the ball's colour. A new subject that stands out from its place
+# in that direction of colour finds its path marked; one that stands out in the opposite direction is
 # drawn elsewhere more easily. Here is how well the two contrasts agree, the cosine between *subject
 # minus place* in the clip and in the result, from −1 to 1, beside the error:
 
