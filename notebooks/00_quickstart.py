@@ -232,10 +232,10 @@ for start in ("noise", "inversion"):
 
 # %% [markdown]
 # Prompts fare differently, and not by chance. The inverted noise is a dim picture of the clip:
-# where the ball was, it leans towards the ball's colour. A new subject that stands out from its place
-# in that direction of colour finds its path marked; one that stands out in the opposite direction is
-# drawn elsewhere more easily. Here is how well the two contrasts agree, the cosine between *subject
-# minus place* in the clip and in the result, from −1 to 1, beside the error:
+# where the ball was, it leans towards the ball's colour. A new subject that stands out from its
+# place in that direction of colour finds its path marked; one that stands out in the opposite
+# direction is drawn elsewhere more easily. Here is how well the two contrasts agree, the cosine
+# between *subject minus place* in the clip and in the result, from −1 to 1, beside the error:
 
 # %%
 from vmc.evaluation.contrast import agreement
