@@ -21,6 +21,7 @@ from vmc.evaluation.tables import (
     Progress,
     RowFile,
     asked_and_read,
+    clips_of,
     markdown,
     number,
     percent,
@@ -60,15 +61,15 @@ class FourWay:
         for way in (SOURCE, *WAYS):
             rows, line = self._of(way), [way]
             for name in NUMBERS:
-                line.append(number(interval([row[name] for row in rows], _clips(rows))))
+                line.append(number(interval([row[name] for row in rows], clips_of(rows))))
             answers = [right(rows, name) for name in ATTRIBUTES]
             for column in (*answers, [all(each) for each in zip(*answers, strict=True)]):
-                line.append(percent(proportion(column, _clips(rows))))
+                line.append(percent(proportion(column, clips_of(rows))))
             lines.append(line)
         head = ["", *(name.replace("_", " ") for name in NUMBERS), *ATTRIBUTES, "all three"]
         return (
             f"{markdown(head, lines)}\n\n"
-            f"{len(set(_clips(self.rows)))} clips; 95 % intervals over clips. Trajectory error of "
+            f"{len(set(clips_of(self.rows)))} clips; 95 % intervals over clips. Trajectory error of "
             f"tuning and inversion over that of inversion alone: {number(self.ratio())}."
         )
 
@@ -76,7 +77,7 @@ class FourWay:
         """Mean trajectory error of the tuned over that of the untuned, both from inverted noise."""
         tuned, untuned = self._of("tuned, inverted"), self._of("untuned, inverted")
         errors = [[row["trajectory_error"] for row in rows] for rows in (tuned, untuned)]
-        return interval(errors[0], _clips(tuned), over=errors[1])
+        return interval(errors[0], clips_of(tuned), over=errors[1])
 
     def motions(self) -> str:
         """Markdown: the mean trajectory error of each motion and way."""
@@ -95,10 +96,6 @@ class FourWay:
 
     def _of(self, way: str) -> list[dict]:
         return [row for row in self.rows if row["way"] == way]
-
-
-def _clips(rows: list[dict]) -> list[tuple[str, int]]:
-    return [(row["motion"], row["seed"]) for row in rows]
 
 
 def four_way(

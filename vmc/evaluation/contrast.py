@@ -5,12 +5,13 @@ bright. A prompt whose subject is to be brighter than its place, too, is drawn t
 subject is to be darker is not, whatever the motion. So trajectory errors are told apart by it.
 """
 
-import numpy as np
+from functools import cache
+
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from vmc.evaluation.tables import markdown, number
+from vmc.evaluation.tables import ATTRIBUTES, clips_of, markdown, number
 from vmc.metrics import interval
 from vmc.sprites import Scene
 
@@ -33,21 +34,30 @@ def by_contrast(source: list[dict], rows: dict[str, list[dict]]) -> str:
 
     `source` holds the row of each clip, `rows` those of each way; intervals are over clips.
     """
-    clips = {(row["motion"], row["seed"]): _scene(row) for row in source}
+    scenes = {clip: _scene(row) for clip, row in zip(clips_of(source), source, strict=True)}
+
+    @cache  # every way was asked for the same prompts
+    def agrees(clip, *looks) -> float:
+        changes = dict(zip(ATTRIBUTES, looks, strict=True))
+        return agreement(scenes[clip], scenes[clip].with_(**changes))
+
     kinds = {"alike": (BOUND, 2), "neither": (-BOUND, BOUND), "opposite": (-2, -BOUND)}
-    lines = {name: [f"{name}, 0 results"] for name in kinds}
-    for way in rows.values():
-        cosines = np.array(
-            [agreement(clips[row["motion"], row["seed"]], _scene(row)) for row in way]
-        )
-        for name, (low, high) in kinds.items():
-            chosen = [row for row, cos in zip(way, cosines, strict=True) if low < cos <= high]
-            lines[name][0] = f"{name}, {len(chosen)} results"
-            errors = [row["trajectory_error"] for row in chosen]
-            owners = [(row["motion"], row["seed"]) for row in chosen]
-            lines[name].append(number(interval(errors, owners)) if chosen else "")
-    return markdown(["contrast of subject and place", *rows], list(lines.values()))
+    lines = []
+    for name, (low, high) in kinds.items():
+        chosen = [
+            [
+                row
+                for row, clip in zip(way, clips_of(way), strict=True)
+                if low < agrees(clip, *(row[attribute] for attribute in ATTRIBUTES)) <= high
+            ]
+            for way in rows.values()
+        ]
+        lines.append([f"{name}, {len(chosen[0])} results"])
+        for way in chosen:
+            errors = [row["trajectory_error"] for row in way]
+            lines[-1].append(number(interval(errors, clips_of(way))) if way else "")
+    return markdown(["contrast of subject and place", *rows], lines)
 
 
 def _scene(row: dict) -> Scene:
-    return Scene(row["subject"], row["colour"], row["place"], row["motion"])
+    return Scene(*(row[name] for name in ATTRIBUTES), row["motion"])

@@ -23,6 +23,11 @@ def asked_and_read(scene: Scene, seen: ReadOut) -> dict[str, str]:
     return {key: value for name, a, b in pairs for key, value in ((name, a), (f"{name}_read", b))}
 
 
+def clips_of(rows: Iterable[dict]) -> list[tuple[str, int]]:
+    """For each row, the clip that it belongs to: its motion and seed."""
+    return [(row["motion"], row["seed"]) for row in rows]
+
+
 def right(rows: Iterable[dict], name: str) -> list[bool]:
     """For each row, whether what was read is what was asked."""
     return [row[name] == row[f"{name}_read"] for row in rows]
