@@ -69,8 +69,8 @@ class FourWay:
         head = ["", *(name.replace("_", " ") for name in NUMBERS), *ATTRIBUTES, "all three"]
         return (
             f"{markdown(head, lines)}\n\n"
-            f"{len(set(clips_of(self.rows)))} clips; 95 % intervals over clips. Trajectory error of "
-            f"tuning and inversion over that of inversion alone: {number(self.ratio())}."
+            f"{len(set(clips_of(self.rows)))} clips; 95 % intervals over clips. Trajectory error "
+            f"of tuning and inversion over that of inversion alone: {number(self.ratio())}."
         )
 
     def ratio(self) -> Interval:
