@@ -341,14 +341,17 @@ def test_a_real_ctrl_c(weights, tmp_path):
     process = subprocess.Popen(
         program + [str(word) for word in words], stderr=subprocess.PIPE, text=True
     )
-    told = ""
-    while "Tuning" not in told:
-        told += process.stderr.readline()
-        assert process.poll() is None, told
-    while not (tmp_path / "run" / "report.json").exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    try:
+        told = ""
+        while "Tuning" not in told:
+            told += process.stderr.readline()
+            assert process.poll() is None, told
+        while not (tmp_path / "run" / "report.json").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()  # a run that went on would slow all tests after it
     assert process.returncode == 130
     assert "Traceback" not in told and told.rstrip().endswith("--resume")
     assert not [f for f in (tmp_path / "run").iterdir() if f.name[0] == "."]
