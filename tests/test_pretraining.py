@@ -18,14 +18,17 @@ from vmc.pretraining import (
     new_text_encoder,
 )
 from vmc.pretraining.training import bfloat16_products
+from vmc.pretraining.wording import teach_motions
 from vmc.sprites import random_scene
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """The same stages with two narrow resolutions and two scenes a batch."""
-    for stage in RECIPES:
-        monkeypatch.setitem(RECIPES, stage, replace(RECIPES[stage], widths=(32, 32), batch=2))
+    """The same stages with two narrow resolutions, two scenes a batch, few words to learn."""
+    for stage, recipe in RECIPES.items():
+        words = min(recipe.word_steps, 2)
+        small = replace(recipe, widths=(32, 32), batch=2, word_steps=words)
+        monkeypatch.setitem(RECIPES, stage, small)
 
 
 def train(stage, folder, steps, **options):
@@ -160,6 +163,49 @@ def test_training_draws_differ_by_step_seed_and_stage(tmp_path):
     assert run._draw(2)[0] == run._draw(2)[0]
     other = pretraining.Pretraining("image", tmp_path, steps=1, seed=1)
     assert other._draw(0)[0] != run._draw(0)[0]
+
+
+def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path):
+    train("image", tmp_path, 1)
+    run = Pretraining("keyframes", tmp_path, steps=2)
+    phases = RECIPES["keyframes"].phases
+    starts = np.cumsum([0, *(phase.steps for phase in phases[:-1])])
+    for phase, start in zip(phases, starts, strict=True):
+        assert RECIPES["keyframes"].phase(int(start)) is phase
+        assert sum(phase.motions.values()) == pytest.approx(1)
+        captions, _, _, timesteps = run._draw(int(start))
+        shown = [word for word in phase.motions for c in captions if c == "" or word in c]
+        assert len(shown) >= len(captions)
+        if phase.share == 1:
+            assert all(phase.timesteps[0] <= t < phase.timesteps[1] for t in timesteps)
+    odds = [phase.motions.get("moving left", 0) / phase.motions["moving right"] for phase in phases]
+    assert odds[0] == 0 < odds[1] < odds[2] == odds[-1] == 1
+    list(run)
+    export(tmp_path, tmp_path / "tiny")
+    (tmp_path / "further").mkdir()
+    further = Pretraining("keyframes", tmp_path / "further", 1, weights=tmp_path / "tiny")
+    assert further._draw(0)[0] != run._draw(0)[0]  # trained weights need no first phases
+    list(further)
+    resumed = Pretraining("keyframes", tmp_path / "further", 2)
+    assert resumed._draw(1)[0] == further._draw(1)[0] != run._draw(1)[0]
+
+
+def test_the_text_encoder_is_taught_the_words_for_motions():
+    encoder = new_text_encoder()
+    pairs = [
+        [f"a red {subject} is {motion} in the sky" for motion in ("moving left", "moving right")]
+        for subject in ("ball", "fish", "boat")
+    ]
+
+    def gap():
+        with torch.no_grad():
+            return torch.stack([a - b for a, b in map(encoder, pairs)])[:, -1].norm(dim=-1)
+
+    former = gap()
+    teach_motions(encoder, steps=150, seed=0)
+    taught = gap()
+    assert (taught > 2 * former.max()).all(), (former, taught)
+    assert taught.std() < 0.2 * taught.mean()  # the same difference whatever else is said
 
 
 def test_the_index_names_what_is_missing(tmp_path):

@@ -20,7 +20,7 @@ from vmc.sprites import (
     read_out,
     render,
 )
-from vmc.sprites.motions import resemblance
+from vmc.sprites.motions import named, resemblance
 
 DIAGONAL = np.hypot(40, 64)
 
@@ -44,6 +44,15 @@ def test_training_never_draws_a_held_out_motion():
     assert {s.motion.name for s in drawn} == {*NAMED, "moving"}
     assert not any(name in s.caption() for s in drawn for name in HELD_OUT)
     assert min(resemblance(s.motion.centre) for s in drawn) > 0.35
+
+
+def test_a_frames_number_and_the_motions_name_say_where_a_subject_is():
+    rng, time = np.random.default_rng(4), np.linspace(0, 1, 8)
+    for name in NAMED:
+        centres = np.stack([named(name, rng).at(time)[0] for _ in range(50)])
+        assert centres.std(0).max() < 0.06, name
+    right, left = (named(name, rng).at(time)[0][:, 1] for name in ("moving right", "moving left"))
+    assert (np.diff(right) > 0).all() and (np.diff(left) < 0).all()
 
 
 @pytest.mark.parametrize("name", HELD_OUT)

@@ -1,6 +1,7 @@
 """The stages of the tiny cascade: how large each network is, and how it is trained."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
@@ -9,6 +10,17 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 from vmc.backbones.tiny import Denoiser, TextEncoder
 from vmc.backbones.unet import PixelUNet3D
 from vmc.sprites import COLOURS, NAMED, PLACES, STYLES, SUBJECTS
+from vmc.sprites.motions import SHARES
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a stage's training: what its scenes show, and at which noise levels."""
+
+    steps: int = 0  # the last phase of a stage lasts for as long as there are steps
+    motions: Mapping[str, float] = field(default_factory=lambda: SHARES)  # how often each
+    timesteps: tuple[int, int] = (750, 990)
+    share: float = 0.0  # of the timesteps that come from `timesteps`; the others come from all
 
 
 @dataclass(frozen=True)
@@ -25,17 +37,47 @@ class Recipe:
     refines: bool = False
     temporal: bool = True  # without its temporal layers, a network sees single frames
     known_rate: float = 1.0  # learning rate of what `image` has learned, relative to the others'
-    high_noise: float = 0.0  # share of the timesteps that come from `HIGH_NOISE` alone
+    word_steps: int = 0  # first, the text encoder alone is taught the words for motions
+    phases: tuple[Phase, ...] = (Phase(),)
+
+    def phase(self, step: int) -> Phase:
+        """The one that `step`, counted from 0, belongs to."""
+        for phase in self.phases[:-1]:
+            if step < phase.steps:
+                return phase
+            step -= phase.steps
+        return self.phases[-1]
 
 
-# So many of a small picture's pixels show the same that even here, at signal-to-noise ratios of
-# 0.15 to 0.0003, noise leaves most outlines readable: what a subject is and where it is, is decided
-# at these timesteps and hardly below them.
-HIGH_NOISE = (750, 990)
+# So many of a small picture's pixels show the same that even at signal-to-noise ratios of 0.15 to
+# 0.0003 noise leaves most outlines readable: what a subject is, is decided there.
+LOOKS = Phase(timesteps=(750, 990), share=0.6)
+
+# Where a subject is in a frame of "moving left" is said by word and frame number together, and by
+# neither alone. As long as both directions are shown equally often, each half of that product is
+# useless without the other, and no gradient leads to it: 500 steps and more found nothing. Shown
+# one direction, a network learns within 50 steps to place a subject by the frame's number. Shown
+# the other now and then, it pays to learn which word makes that wrong.
+_PURE_NOISE = (960, 998)
+_NAMED = {"growing": 0.06, "shrinking": 0.06, "spinning": 0.02, "moving": 0.2}
+MOTIONS = (
+    Phase(60, {"moving right": 1.0}, _PURE_NOISE, 1.0),
+    Phase(240, {"moving right": 0.72, "moving left": 0.28}, _PURE_NOISE, 1.0),
+    Phase(150, {"moving right": 0.5, "moving left": 0.5}, _PURE_NOISE, 1.0),
+    Phase(
+        540,
+        {"moving right": 0.14, "moving left": 0.14, "falling": 0.27, "rising": 0.11} | _NAMED,
+        _PURE_NOISE,
+        1.0,
+    ),
+    Phase(timesteps=(870, 998), share=0.65),
+)
 
 RECIPES = {
-    "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, temporal=False, high_noise=0.6),
-    "keyframes": Recipe(3200, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, high_noise=0.5),
+    "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, temporal=False, phases=(LOOKS,)),
+    "keyframes": Recipe(
+        5000, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
+    ),
     "interpolation": Recipe(2000, 8, 1.0e-3, (64, 64), 4, 1, in_channels=7, refines=True),
     "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),
     "super_resolution_2": Recipe(1500, 1, 1e-3, (64, 64), 8, 1, in_channels=6, refines=True),

@@ -21,12 +21,8 @@ from vmc.backbones.tiny import load_denoiser, load_text_encoder, sha256
 from vmc.diffusion import add_noise
 from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
-from vmc.pretraining.recipes import (
-    HIGH_NOISE,
-    RECIPES,
-    new_denoiser,
-    new_text_encoder,
-)
+from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
+from vmc.pretraining.wording import teach_motions
 from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
 from vmc.video import write_atomically
@@ -80,13 +76,17 @@ class Pretraining:
             self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
         elif stage != "image":
             self._start_from("image" if stage == "keyframes" else "keyframes")
+        self.further = weights is not None  # its words and directions are known already
+        begun = self._checkpoint_path().exists()
+        if recipe.word_steps and not begun and not self.further:
+            teach_motions(self.text_encoder, recipe.word_steps, seed)
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
         self.optimizer = torch.optim.AdamW(
             self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
         )
         self.step = 0
-        if self._checkpoint_path().exists():
+        if begun:
             self._resume()
         if self.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
             bfloat16_products(self.denoiser)
@@ -108,7 +108,8 @@ class Pretraining:
         entropy = [self.seed, list(RECIPES).index(self.stage), step]
         rng = np.random.default_rng(entropy)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        scenes = [random_scene(rng) for _ in range(self.recipe.batch)]
+        phase = self.recipe.phases[-1] if self.further else self.recipe.phase(step)
+        scenes = [random_scene(rng, shares=phase.motions) for _ in range(self.recipe.batch)]
         shows_motion = self.recipe.temporal
         captions = [
             "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion)
@@ -117,9 +118,9 @@ class Pretraining:
         batch = BATCHES[self.stage](scenes, rng, generator)
         noise = torch.randn(batch.clean.shape, generator=generator)
         timestep = torch.randint(0, 1000, (len(scenes),), generator=generator)
-        high = torch.randint(*HIGH_NOISE, (len(scenes),), generator=generator)
-        from_high = torch.rand(len(scenes), generator=generator) < self.recipe.high_noise
-        timestep = torch.where(from_high, high, timestep)
+        of_phase = torch.randint(*phase.timesteps, (len(scenes),), generator=generator)
+        from_phase = torch.rand(len(scenes), generator=generator) < phase.share
+        timestep = torch.where(from_phase, of_phase, timestep)
         return captions, batch.to(self.device), noise.to(self.device), timestep.to(self.device)
 
     def _loss(self, step: int) -> Tensor:
@@ -182,6 +183,7 @@ class Pretraining:
         tensors |= {f"model.{k}": p.detach() for k, p in self.model.named_parameters()}
         tensors |= moments(dict(self._parameters()), self.optimizer)
         header = {"format": FORMAT, "step": str(self.step), "seed": str(self.seed)}
+        header["further"] = str(self.further)
         write_tensors(self._checkpoint_path(), tensors, header)
 
     def _resume(self) -> None:
@@ -193,6 +195,7 @@ class Pretraining:
                 "or another folder."
             )
         self.step = int(header["step"])
+        self.further = header["further"] == "True"
         with torch.no_grad():
             for k, p in self.model.named_parameters():
                 p.copy_(tensors[f"model.{k}"])

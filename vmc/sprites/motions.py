@@ -6,6 +6,7 @@ Motion Customization is shown. The held-out ones are asymmetric in time, so that
 they are other motions.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ SCALE = 0.25  # a subject's usual radius, in fractions of the frame's height
 _TIME = np.linspace(0, 1, FRAMES)
 
 NAMED = ("moving right", "moving left", "rising", "falling", "growing", "shrinking", "spinning")
+SHARES = dict.fromkeys(NAMED, 0.1) | {"moving": 0.3}  # of training's scenes
 HELD_OUT = ("zigzag", "bounce", "loop", "figure eight", "spiral", "stop-and-go", "swing")
 
 
@@ -133,10 +135,14 @@ def held_out(name: str, rng: np.random.Generator | None = None) -> Motion:
 
 
 def named(name: str, rng: np.random.Generator) -> Motion:
-    """One of the motions that training captions by name, with a random start, reach and pace."""
-    y, x = rng.uniform(0.28, 0.72), rng.uniform(0.2, 0.8)
-    near, far = rng.uniform(0.14, 0.32), rng.uniform(0.68, 0.86)
-    low, high = rng.uniform(0.24, 0.36), rng.uniform(0.64, 0.76)
+    """One of the motions that training captions by name, with a random start, reach and pace.
+
+    They lead through the frame's middle: which way along it, the caption says, and so a frame's
+    number says where its subject is.
+    """
+    y, x = rng.uniform(0.44, 0.56), rng.uniform(0.42, 0.58)
+    near, far = rng.uniform(0.14, 0.24), rng.uniform(0.76, 0.86)
+    low, high = rng.uniform(0.24, 0.32), rng.uniform(0.68, 0.76)
     small, large = rng.uniform(0.13, 0.16), rng.uniform(0.26, 0.3)
     size = rng.uniform(0.21, 0.28)
     turn = rng.uniform(0.75, 1.25) * 2 * np.pi
@@ -155,14 +161,20 @@ def named(name: str, rng: np.random.Generator) -> Motion:
 
 
 def random_path(rng: np.random.Generator) -> Motion:
-    """A smooth random path through three to five way-points; never close to a held-out motion."""
+    """A straight or gently bent random path; never close to a held-out motion."""
     while True:
-        count = rng.integers(3, 6)
+        count = rng.integers(2, 4)  # of way-points
         points = rng.uniform((0.24, 0.14), (0.76, 0.86), (count, 2))
         centre = CubicSpline(np.linspace(0, 1, count), points, bc_type="natural")(_TIME)
         centre = np.clip(centre, (0.2, 0.12), (0.8, 0.88))
         if resemblance(centre) > 0.35:
             return path(centre, rng.uniform(0.21, 0.28), name="moving")
+
+
+def random_motion(rng: np.random.Generator, shares: Mapping[str, float] = SHARES) -> Motion:
+    """One for training, of a named kind or "moving", which is a random path."""
+    name = str(rng.choice(list(shares), p=list(shares.values())))
+    return random_path(rng) if name == "moving" else named(name, rng)
 
 
 def resemblance(centre: np.ndarray) -> float:

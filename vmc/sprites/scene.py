@@ -1,5 +1,6 @@
 """A scene of the rendered world: what is in it, what a caption says of it, how it is drawn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,13 +100,14 @@ class Scene:
         return text if self.style == "plain" else f"{text}, {self.style} style"
 
 
-def random_scene(rng: np.random.Generator, styled: float = 0.15, pairs: float = 0.06) -> Scene:
-    """A training scene: half of them with a named motion, half on a random path, none held out."""
-    motion = (
-        motions.named(str(rng.choice(motions.NAMED)), rng)
-        if rng.random() < 0.5
-        else motions.random_path(rng)
-    )
+def random_scene(
+    rng: np.random.Generator,
+    styled: float = 0.15,
+    pairs: float = 0.06,
+    shares: Mapping[str, float] = motions.SHARES,
+) -> Scene:
+    """A training scene. `shares`: how often each motion is drawn; none is held out."""
+    motion = motions.random_motion(rng, shares)
     return Scene(
         subject=str(rng.choice(SUBJECTS)),
         colour=str(rng.choice(list(COLOURS))),
