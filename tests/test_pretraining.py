@@ -180,6 +180,8 @@ def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path)
             assert all(phase.timesteps[0] <= t < phase.timesteps[1] for t in timesteps)
     odds = [phase.motions.get("moving left", 0) / phase.motions["moving right"] for phase in phases]
     assert odds[0] == 0 < odds[1] < odds[2] == odds[-1] == 1
+    sizes = phases[-2].motions
+    assert sizes["growing"] > 2 * sizes["shrinking"]
     list(run)
     export(tmp_path, tmp_path / "tiny")
     (tmp_path / "further").mkdir()

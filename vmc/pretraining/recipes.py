@@ -59,24 +59,28 @@ LOOKS = Phase(timesteps=(750, 990), share=0.6)
 # one direction, a network learns within 50 steps to place a subject by the frame's number. Shown
 # the other now and then, it pays to learn which word makes that wrong.
 _PURE_NOISE = (960, 998)
-_NAMED = {"growing": 0.06, "shrinking": 0.06, "spinning": 0.02, "moving": 0.2}
+_SIDEWAYS = {"moving right": 0.14, "moving left": 0.14}
+_SIZES = {"growing": 0.33, "shrinking": 0.12, "spinning": 0.15}
 MOTIONS = (
     Phase(60, {"moving right": 1.0}, _PURE_NOISE, 1.0),
     Phase(240, {"moving right": 0.72, "moving left": 0.28}, _PURE_NOISE, 1.0),
     Phase(150, {"moving right": 0.5, "moving left": 0.5}, _PURE_NOISE, 1.0),
+    Phase(540, _SIDEWAYS | {"falling": 0.36, "rising": 0.14, "moving": 0.22}, _PURE_NOISE, 1.0),
     Phase(
-        540,
-        {"moving right": 0.14, "moving left": 0.14, "falling": 0.27, "rising": 0.11} | _NAMED,
-        _PURE_NOISE,
+        470,
+        _SIZES
+        | {"rising": 0.13, "falling": 0.07, "moving right": 0.05, "moving left": 0.05}
+        | {"moving": 0.1},
+        (900, 998),
         1.0,
     ),
-    Phase(timesteps=(870, 998), share=0.65),
+    Phase(timesteps=(850, 998), share=0.7),
 )
 
 RECIPES = {
     "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, temporal=False, phases=(LOOKS,)),
     "keyframes": Recipe(
-        5000, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
+        5500, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
     ),
     "interpolation": Recipe(2000, 8, 1.0e-3, (64, 64), 4, 1, in_channels=7, refines=True),
     "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),
