@@ -75,27 +75,29 @@ tuple(clip.shape)
 # %% [markdown]
 # ## 2. What the untuned model makes of a prompt
 #
-# Ask the model for something else that "is moving":
+# A few motions the model knows by name. Ask for something else that "is moving left", and for one
+# that just "is moving":
 
 # %%
 prompt = "a blue star is moving on the snow"
+left = "a blue star is moving left on the snow"
 with progress() as on_step:
-    before = cascade.generate(prompt, until="keyframes", on_step=on_step)
+    asked_left, before = cascade.generate([left, prompt], until="keyframes", on_step=on_step)
 
 # %%
 from vmc.sprites import read_out
 
-tracked = read_out(before.keyframes).centres
+untuned = [asked_left.keyframes, before.keyframes]
 show(
-    clip,
-    before.keyframes,
-    labels=[scene.caption(), f"untuned: {prompt}"],
-    paths=[[truth], [truth, tracked]],
+    *untuned,
+    labels=[f"untuned: {words}" for words in (left, prompt)],
+    paths=[[read_out(keyframes).centres] for keyframes in untuned],
 )
 
 # %% [markdown]
-# Yellow is where a tracker sees the star. "Is moving" names no path, so the model chose one of its
-# own; the words that would describe a zigzag are not in its vocabulary. The clip has to say it.
+# White is where a tracker sees the star. What has a name can be asked for. "Is moving" names no
+# path, so the model chose one of its own; and the words that would describe a zigzag are not in its
+# vocabulary. The clip has to say it.
 
 # %% [markdown]
 # ## 3. A prediction
