@@ -188,6 +188,9 @@ def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path)
     further = Pretraining("keyframes", tmp_path / "further", 1, weights=tmp_path / "tiny")
     assert further._draw(0)[0] != run._draw(0)[0]  # trained weights need no first phases
     list(further)
+    (tmp_path / "image.checkpoint.safetensors").rename(
+        tmp_path / "further" / "image.checkpoint.safetensors"
+    )
     resumed = Pretraining("keyframes", tmp_path / "further", 2)
     assert resumed._draw(1)[0] == further._draw(1)[0] != run._draw(1)[0]
 
