@@ -57,8 +57,8 @@ def pretraining_report(
     """Draw keyframes for full captions of plain scenes with one subject, and read them.
 
     Scenes and noise come from seeds that pretraining never uses. This world has only 3,584 such
-    captions, so that many a text, though none of the videos, occurs in a long training. Half of
-    them name a motion; in the others "is moving" promises no path that could be checked, and the
+    captions, so that many a text, though none of the videos, occurs in a long training. Seven in
+    ten name a motion; in the others "is moving" promises no path that could be checked, and the
     row's motion is "".
 
     Arguments:
