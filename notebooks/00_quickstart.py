@@ -17,7 +17,7 @@
 #
 # | machine | minutes, all cells | of which tuning | peak memory |
 # |---|---|---|---|
-# | 2 CPU cores | 1.0 | 0.2 | 1.37 GB |
+# | 2 CPU cores | 1.1 | 0.2 | 1.44 GB |
 
 # %%
 import time

@@ -19,7 +19,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 1.7 | 1.39 GB |
+# | 2 CPU cores | 1.9 | 1.34 GB |
 
 # %%
 from itertools import pairwise
