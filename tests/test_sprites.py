@@ -135,7 +135,7 @@ def test_the_mask_is_where_the_subject_is_drawn():
 
 
 def test_captions_say_what_is_drawn():
-    rising = random_motion("rising")
+    rising = named("rising", np.random.default_rng(5))
     assert Scene("car", "orange", "on the sand", rising).caption() == (
         "an orange car is rising on the sand"
     )
@@ -148,10 +148,6 @@ def test_captions_say_what_is_drawn():
     assert Scene("car", "orange", "at night", rising).caption(motion=False) == (
         "an orange car is moving at night"
     )
-
-
-def random_motion(name):
-    return next(s.motion for s in scenes(200, seed=5) if s.motion.name == name)
 
 
 def test_captions_leave_words_out_as_in_training():

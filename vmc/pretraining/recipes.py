@@ -19,7 +19,7 @@ class Phase:
 
     steps: int = 0  # the last phase of a stage lasts for as long as there are steps
     motions: Mapping[str, float] = field(default_factory=lambda: SHARES)  # how often each
-    timesteps: tuple[int, int] = (750, 990)
+    timesteps: tuple[int, int] = (0, 1000)
     share: float = 0.0  # of the timesteps that come from `timesteps`; the others come from all
 
 
@@ -59,18 +59,21 @@ LOOKS = Phase(timesteps=(750, 990), share=0.6)
 # one direction, a network learns within 50 steps to place a subject by the frame's number. Shown
 # the other now and then, it pays to learn which word makes that wrong.
 _PURE_NOISE = (960, 998)
-_SIDEWAYS = {"moving right": 0.14, "moving left": 0.14}
-_SIZES = {"growing": 0.33, "shrinking": 0.12, "spinning": 0.15}
 MOTIONS = (
     Phase(60, {"moving right": 1.0}, _PURE_NOISE, 1.0),
     Phase(240, {"moving right": 0.72, "moving left": 0.28}, _PURE_NOISE, 1.0),
     Phase(150, {"moving right": 0.5, "moving left": 0.5}, _PURE_NOISE, 1.0),
-    Phase(540, _SIDEWAYS | {"falling": 0.36, "rising": 0.14, "moving": 0.22}, _PURE_NOISE, 1.0),
+    Phase(
+        540,
+        {"moving right": 0.14, "moving left": 0.14, "falling": 0.36, "rising": 0.14}
+        | {"moving": 0.22},
+        _PURE_NOISE,
+        1.0,
+    ),
     Phase(
         470,
-        _SIZES
-        | {"rising": 0.13, "falling": 0.07, "moving right": 0.05, "moving left": 0.05}
-        | {"moving": 0.1},
+        {"growing": 0.33, "shrinking": 0.12, "spinning": 0.15, "rising": 0.13}
+        | {"falling": 0.07, "moving right": 0.05, "moving left": 0.05, "moving": 0.1},
         (900, 998),
         1.0,
     ),

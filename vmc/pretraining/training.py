@@ -27,7 +27,7 @@ from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
 from vmc.video import write_atomically
 
-FORMAT = "vmc pretraining checkpoint 1"
+FORMAT = "vmc pretraining checkpoint 2"
 CAPTION_DROPOUT = 0.1
 EMA = 0.998
 SUBJECT_WEIGHT = 4.0
@@ -70,16 +70,10 @@ class Pretraining:
         for name, parameter in self.denoiser.named_parameters():
             parameter.requires_grad_(recipe.temporal or ".temp_" not in name)
         self.text_encoder.requires_grad_(stage in ("image", "keyframes"))
-        if weights is not None:
-            exported = "keyframes" if stage == "image" else stage  # they share their weights
-            self.denoiser.load_state_dict(load_denoiser(Path(weights), exported).state_dict())
-            self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
-        elif stage != "image":
-            self._start_from("image" if stage == "keyframes" else "keyframes")
         self.further = weights is not None  # its words and directions are known already
         begun = self._checkpoint_path().exists()
-        if recipe.word_steps and not begun and not self.further:
-            teach_motions(self.text_encoder, recipe.word_steps, seed)
+        if not begun:
+            self._start(weights)
         self.model.to(self.device)
         self.ema = {k: p.detach().clone() for k, p in self._parameters()}
         self.optimizer = torch.optim.AdamW(
@@ -183,7 +177,7 @@ class Pretraining:
         tensors |= {f"model.{k}": p.detach() for k, p in self.model.named_parameters()}
         tensors |= moments(dict(self._parameters()), self.optimizer)
         header = {"format": FORMAT, "step": str(self.step), "seed": str(self.seed)}
-        header["further"] = str(self.further)
+        header |= {"further": str(self.further)}
         write_tensors(self._checkpoint_path(), tensors, header)
 
     def _resume(self) -> None:
@@ -202,6 +196,16 @@ class Pretraining:
         trained = dict(self._parameters())
         self.ema = {k: tensors[f"ema.{k}"].to(self.device) for k in trained}
         restore_moments(trained, self.optimizer, tensors, self.step)
+
+    def _start(self, weights: str | Path | None) -> None:
+        """From exported `weights`; else from an earlier stage, after a lesson in words if any."""
+        if weights is not None:
+            exported = "keyframes" if self.stage == "image" else self.stage  # they share weights
+            self.denoiser.load_state_dict(load_denoiser(Path(weights), exported).state_dict())
+            self.text_encoder.load_state_dict(load_text_encoder(Path(weights)).state_dict())
+        elif self.stage != "image":
+            self._start_from("image" if self.stage == "keyframes" else "keyframes")
+            teach_motions(self.text_encoder, self.recipe.word_steps, self.seed)
 
     def _start_from(self, source: str) -> None:
         """Take the averaged text encoder of an earlier stage; for keyframes also its network."""

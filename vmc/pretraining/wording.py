@@ -27,7 +27,7 @@ def teach_motions(encoder: TextEncoder, steps: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     width = encoder.t5.config.d_model
     directions = torch.linalg.qr(torch.randn(width, width, generator=generator))[0] * _LENGTH
-    added = dict(zip(NAMED, directions, strict=False))
+    added = dict(zip(NAMED, directions[: len(NAMED)], strict=True))
     rng = np.random.default_rng([seed, steps])
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=_RATE, weight_decay=0)
     for step in range(steps):
