@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional as F
 
 from vmc import planning
-from vmc.backbones import miniature, show1
+from vmc.backbones import miniature
 from vmc.backbones.loading import half_precision
+from vmc.backbones.projections import temporal_qkv
 from vmc.backbones.show1.parts import parts
 from vmc.backbones.temporal import _attend
 from vmc.cascade import Cascade
@@ -201,11 +202,11 @@ def test_the_prediction_is_what_the_system_counts():
     def run(unet, dtype):
         return unet(torch.randn(1, 3, 8, *size), 5, torch.randn(1, 77, 32))[:, :3]
 
-    part = Part("tuning", network, run, 1, tuned=show1.keyframes.temporal_qkv)
+    part = Part("tuning", network, run, 1, tuned=temporal_qkv)
     need = measured(part, torch.float32, checkpointing=False)
     # The weights are there before the step; what it adds are gradients, moments, activations.
     with torch.device("meta"):
-        tuned = size_of(show1.keyframes.temporal_qkv(network()).values())
+        tuned = size_of(temporal_qkv(network()).values())
     predicted = need.optimizer - tuned + need.activations
     words = [sys.executable, "-c", RESIDENT, json.dumps(config), json.dumps(size)]
     # Whatever the allocator of this process was told, that one's returns what is freed.
@@ -364,6 +365,7 @@ def test_show_1_is_tuned_within_8_gigabytes():
 ON_A_GPU = """
 import torch, tuning
 from vmc.backbones.loading import half_precision
+from vmc.backbones.projections import temporal_qkv
 
 device = torch.device("cuda")
 base = tuning.backbone("show-1", device, half_precision(device), True)

@@ -8,18 +8,21 @@ import pytest
 import torch
 
 from vmc import pretraining
+from vmc.backbones.projections import temporal_qkv
 from vmc.backbones.tiny import load_backbone, load_denoiser, load_text_encoder, read_index
 from vmc.errors import BadInput
 from vmc.pretraining import (
+    KEYFRAME_TIMES,
     RECIPES,
     Pretraining,
     export,
     new_denoiser,
     new_text_encoder,
 )
-from vmc.pretraining.training import bfloat16_products
+from vmc.pretraining.precision import bfloat16_products
+from vmc.pretraining.recipes import Phase
 from vmc.pretraining.wording import teach_motions
-from vmc.sprites import random_scene
+from vmc.sprites import NAMED, random_scene
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +183,7 @@ def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path)
             assert all(phase.timesteps[0] <= t < phase.timesteps[1] for t in timesteps)
     odds = [phase.motions.get("moving left", 0) / phase.motions["moving right"] for phase in phases]
     assert odds[0] == 0 < odds[1] < odds[2] == odds[-1] == 1
-    sizes = phases[-2].motions
+    sizes = phases[-3].motions
     assert sizes["growing"] > 2 * sizes["shrinking"]
     list(run)
     export(tmp_path, tmp_path / "tiny")
@@ -191,6 +194,68 @@ def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path)
     export(tmp_path / "further", tmp_path / "further" / "tiny")  # asks for no earlier stage
     resumed = Pretraining("keyframes", tmp_path / "further", 2)
     assert resumed._draw(1)[0] == further._draw(1)[0] != run._draw(1)[0]
+
+
+def offsets_of(run):
+    return {name: t.clone() for name, t in run.offsets.tensors().items() if "path." in name}
+
+
+def test_a_path_is_shown_in_many_looks_and_held_by_its_own_offsets(tmp_path, monkeypatch):
+    train("image", tmp_path, 1)
+    held = Phase(timesteps=(850, 998), share=0.7, held=0.5)
+    monkeypatch.setitem(RECIPES, "keyframes", replace(RECIPES["keyframes"], phases=(held,)))
+    run = Pretraining("keyframes", tmp_path, 6, checkpoint_every=3)
+    shown = {step: run._held_path(step) for step in range(40)}
+    paths = [path for path in shown.values() if path is not None]
+    assert 10 < len(paths) < 30 and len(set(paths)) > 5
+    step, number = next((step, path) for step, path in shown.items() if path is not None)
+    captions, batch, _, timestep = run._draw(step)
+    assert all(850 <= t < 998 for t in timestep)
+    assert not any(name in caption for name in NAMED for caption in captions)
+    centres = run.offsets.paths[number].at(KEYFRAME_TIMES)[0] * np.array([40, 64])
+    for mask in batch.subject[:, 0].numpy():
+        middles = np.array([np.argwhere(frame).mean(0) for frame in mask])
+        assert np.abs(middles - centres).max() < 4
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in run.denoiser.unet.named_parameters():
+            if ".temp_" in name:  # out of the identity, where nothing within has a gradient
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    own = temporal_qkv(run.denoiser.unet)
+    before = {name: p.detach().clone() for name, p in own.items()}
+    with run.offsets.applied(number):
+        run._loss(step).backward()
+    run.offsets.step(number, 1e-2)
+    moved = offsets_of(run)
+    for name, parameter in own.items():
+        assert torch.equal(parameter, before[name])  # moved by the run's own optimizer, not here
+        gradient, offset = parameter.grad, moved[f"path.{number}.{name}"]
+        assert (gradient != 0).any()
+        assert (offset[gradient != 0].sign() == -gradient[gradient != 0].sign()).all()
+    with torch.no_grad():
+        plain = run._loss(step)
+        with run.offsets.applied(number):
+            assert not torch.equal(run._loss(step), plain)
+        assert torch.equal(run._loss(step), plain)
+
+
+def test_offsets_of_paths_resume_to_the_same_bits(tmp_path, monkeypatch):
+    train("image", tmp_path, 1)
+    held = Phase(timesteps=(850, 998), share=0.7, held=0.8)
+    monkeypatch.setitem(RECIPES, "keyframes", replace(RECIPES["keyframes"], phases=(held,)))
+    whole, losses = train("keyframes", tmp_path, 5)
+    (tmp_path / "keyframes.checkpoint.safetensors").unlink()
+    for step, _ in Pretraining("keyframes", tmp_path, 5, checkpoint_every=2):
+        if step == 3:
+            break
+    resumed, rest = train("keyframes", tmp_path, 5)
+    assert rest == losses[2:]
+    assert len({whole._held_path(step) for step in range(5)} - {None}) > 2
+    expected, offsets = offsets_of(whole), offsets_of(resumed)
+    assert expected.keys() == offsets.keys()
+    for name, offset in expected.items():
+        assert torch.equal(offset, offsets[name]), name
 
 
 def test_the_text_encoder_is_taught_the_words_for_motions():

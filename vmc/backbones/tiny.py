@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from vmc.backbones import fingerprint
+from vmc.backbones.projections import spatial_qkv, temporal_qkv
 from vmc.backbones.unet import PixelUNet3D
 from vmc.diffusion import noise_from_clean
 from vmc.errors import BadInput
@@ -176,18 +177,10 @@ class TinyBackbone:
         return DPMSolverMultistepScheduler.from_config(SCHEDULE)
 
     def temporal_qkv(self) -> dict[str, nn.Parameter]:
-        return self._qkv(".temp_attentions.", ("to_q", "to_k", "to_v"))
+        return temporal_qkv(self.unet)
 
     def spatial_qkv(self) -> dict[str, nn.Parameter]:
-        names = ("to_q", "to_k", "to_v", "add_k_proj", "add_v_proj")
-        return self._qkv(".attentions.", names)
-
-    def _qkv(self, place: str, projections: tuple[str, ...]) -> dict[str, nn.Parameter]:
-        return {
-            name: parameter
-            for name, parameter in self.unet.named_parameters()
-            if place in name and name.split(".")[-2] in projections and name.endswith("weight")
-        }
+        return spatial_qkv(self.unet)
 
 
 def load_denoiser(folder: Path, name: str) -> Denoiser:

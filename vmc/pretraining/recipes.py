@@ -21,6 +21,7 @@ class Phase:
     motions: Mapping[str, float] = field(default_factory=lambda: SHARES)  # how often each
     timesteps: tuple[int, int] = (0, 1000)
     share: float = 0.0  # of the timesteps that come from `timesteps`; the others come from all
+    held: float = 0.0  # of the batches that show one path, at these timesteps; see path_offsets
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,14 @@ MOTIONS = (
         (900, 998),
         1.0,
     ),
-    Phase(timesteps=(850, 998), share=0.7),
+    Phase(4000, timesteps=(850, 998), share=0.7),
+    Phase(timesteps=(850, 998), share=0.7, held=0.65),
 )
 
 RECIPES = {
     "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, temporal=False, phases=(LOOKS,)),
     "keyframes": Recipe(
-        5500, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
+        9000, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
     ),
     "interpolation": Recipe(2000, 8, 1.0e-3, (64, 64), 4, 1, in_channels=7, refines=True),
     "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),

@@ -9,25 +9,26 @@ import csv
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from vmc.backbones.temporal import TemporalConvolution
 from vmc.backbones.tiny import load_denoiser, load_text_encoder, sha256
 from vmc.diffusion import add_noise
 from vmc.errors import BadInput
 from vmc.pretraining.batches import BATCHES
-from vmc.pretraining.recipes import RECIPES, new_denoiser, new_text_encoder
+from vmc.pretraining.path_offsets import PathOffsets
+from vmc.pretraining.precision import bfloat16_products
+from vmc.pretraining.recipes import RECIPES, Phase, new_denoiser, new_text_encoder
 from vmc.pretraining.wording import teach_motions
 from vmc.sprites import random_scene
 from vmc.storage import moments, read_tensors, restore_moments, write_tensors
 from vmc.video import write_atomically
 
-FORMAT = "vmc pretraining checkpoint 2"
+FORMAT = "vmc pretraining checkpoint 3"
 CAPTION_DROPOUT = 0.1
 EMA = 0.998
 SUBJECT_WEIGHT = 4.0
@@ -79,6 +80,8 @@ class Pretraining:
         self.optimizer = torch.optim.AdamW(
             self._groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=0.01
         )
+        held = any(phase.held for phase in recipe.phases)
+        self.offsets = PathOffsets(self.denoiser.unet, seed) if held else None
         self.step = 0
         if begun:
             self._resume()
@@ -98,12 +101,25 @@ class Pretraining:
         warm = min(1.0, (step + 1) / 100)
         return self.recipe.learning_rate * warm * min(1.0, (self.steps - step) / (0.4 * self.steps))
 
+    def _phase(self, step: int) -> Phase:
+        return self.recipe.phases[-1] if self.further else self.recipe.phase(step)
+
+    def _rng(self, step: int, *purpose: int) -> np.random.Generator:
+        stage = list(RECIPES).index(self.stage)
+        return np.random.default_rng([self.seed, stage, step, *purpose])
+
+    def _held_path(self, step: int) -> int | None:
+        """The number of the path that a batch of clips shows in many looks, if it is such a one."""
+        rng = self._rng(step, 1)
+        held = self._phase(step).held
+        return int(rng.integers(len(self.offsets.paths))) if rng.random() < held else None
+
     def _draw(self, step: int):
-        entropy = [self.seed, list(RECIPES).index(self.stage), step]
-        rng = np.random.default_rng(entropy)
+        rng, phase, path = self._rng(step), self._phase(step), self._held_path(step)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        phase = self.recipe.phases[-1] if self.further else self.recipe.phase(step)
         scenes = [random_scene(rng, shares=phase.motions) for _ in range(self.recipe.batch)]
+        if path is not None:
+            scenes = [scene.with_(motion=self.offsets.paths[path]) for scene in scenes]
         shows_motion = self.recipe.temporal
         captions = [
             "" if rng.random() < CAPTION_DROPOUT else s.caption(rng, motion=shows_motion)
@@ -113,20 +129,20 @@ class Pretraining:
         noise = torch.randn(batch.clean.shape, generator=generator)
         timestep = torch.randint(0, 1000, (len(scenes),), generator=generator)
         of_phase = torch.randint(*phase.timesteps, (len(scenes),), generator=generator)
-        from_phase = torch.rand(len(scenes), generator=generator) < phase.share
+        share = phase.share if path is None else 1.0
+        from_phase = torch.rand(len(scenes), generator=generator) < share
         timestep = torch.where(from_phase, of_phase, timestep)
         return captions, batch.to(self.device), noise.to(self.device), timestep.to(self.device)
 
     def _loss(self, step: int) -> Tensor:
         """Squared error of x̂_0, weighted by 1 / (1-ᾱ_t) as a velocity's would be, up to 5.
 
-        Subjects are a small part of a picture and the hardest: their pixels count more. One batch
-        of keyframes in five is shown as single frames, so that the keyframe model without its
-        temporal layers stays the text-to-image model that it grew from.
+        Subjects are a small part of a picture and the hardest: their pixels count more. One in five
+        batches of keyframes that hold no path is shown as single frames, so that the keyframe model
+        without its temporal layers stays the text-to-image model that it grew from.
         """
-        self.denoiser.unet.temporal = self.recipe.temporal and (
-            self.stage != "keyframes" or step % 5 < 4
-        )
+        as_frames = self.stage == "keyframes" and step % 5 == 4 and self._held_path(step) is None
+        self.denoiser.unet.temporal = self.recipe.temporal and not as_frames
         captions, batch, noise, timestep = self._draw(step)
         levels = self.denoiser.alphas_cumprod
         noisy = add_noise(batch.clean, noise, timestep, levels)
@@ -146,9 +162,11 @@ class Pretraining:
         log = self.folder / f"{self.stage}.csv"
         parameters = [p for _, p in self._parameters()]
         while self.step < self.steps:
-            loss = self._loss(self.step)
+            path = self._held_path(self.step)
             self.optimizer.zero_grad()
-            loss.backward()
+            with nullcontext() if path is None else self.offsets.applied(path):
+                loss = self._loss(self.step)
+                loss.backward()
             for parameter in parameters:  # of layers left out: all moments stay of one age
                 if parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
@@ -156,6 +174,8 @@ class Pretraining:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate(self.step) * group["rate"]
             self.optimizer.step()
+            if path is not None:
+                self.offsets.step(path, self.rate(self.step))
             decay = min(EMA, (1 + self.step) / (10 + self.step))
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.ema.values()), parameters, 1 - decay)
@@ -176,6 +196,8 @@ class Pretraining:
         tensors = {f"ema.{k}": v for k, v in self.ema.items()}
         tensors |= {f"model.{k}": p.detach() for k, p in self.model.named_parameters()}
         tensors |= moments(dict(self._parameters()), self.optimizer)
+        if self.offsets is not None:
+            tensors |= self.offsets.tensors()
         header = {"format": FORMAT, "step": str(self.step), "seed": str(self.seed)}
         header |= {"further": str(self.further)}
         write_tensors(self._checkpoint_path(), tensors, header)
@@ -196,6 +218,8 @@ class Pretraining:
         trained = dict(self._parameters())
         self.ema = {k: tensors[f"ema.{k}"].to(self.device) for k in trained}
         restore_moments(trained, self.optimizer, tensors, self.step)
+        if self.offsets is not None:
+            self.offsets.restore(tensors)
 
     def _start(self, weights: str | Path | None) -> None:
         """From exported `weights`; else from an earlier stage, after a lesson in words if any."""
@@ -248,30 +272,3 @@ def export(folder: str | Path, out: str | Path) -> None:
     hashes = {f.relative_to(out).as_posix(): sha256(f) for f in files}
     text = json.dumps({"stages": index, "sha256": hashes}, indent=2) + "\n"
     write_atomically(out / "model_index.json", text.encode())
-
-
-def bfloat16_products(network: nn.Module) -> None:
-    """Let convolutions and linear layers compute in bfloat16 and everything else stay in float32.
-
-    On a CPU with bfloat16 instructions this is faster than autocast, under which group norm and
-    attention become the slow part. Weights stay float32.
-    """
-
-    def halved(compute):
-        return lambda *tensors: compute(
-            *(t if t is None else t.bfloat16() for t in tensors)
-        ).float()
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module._conv_forward = halved(module._conv_forward)
-        elif isinstance(module, TemporalConvolution):
-            module.convolve = halved(module.convolve)
-        elif isinstance(module, nn.Linear):
-            # A method and no closure over the module, so that a copy has weights of its own.
-            module.forward = _bfloat16_linear.__get__(module)
-
-
-def _bfloat16_linear(linear: nn.Linear, x: Tensor) -> Tensor:
-    bias = None if linear.bias is None else linear.bias.bfloat16()
-    return F.linear(x.bfloat16(), linear.weight.bfloat16(), bias).float()

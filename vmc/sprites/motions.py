@@ -160,10 +160,13 @@ def named(name: str, rng: np.random.Generator) -> Motion:
     return path(np.stack([ys, xs], axis=1), scale, rotation, name)
 
 
-def random_path(rng: np.random.Generator) -> Motion:
-    """A straight or gently bent random path; never close to a held-out motion."""
+def random_path(rng: np.random.Generator, way_points: tuple[int, int] = (2, 4)) -> Motion:
+    """A smooth random path, never close to a held-out motion; straight or gently bent by default.
+
+    `way_points`: the fewest, and one more than the most, that it leads through.
+    """
     while True:
-        count = rng.integers(2, 4)  # of way-points
+        count = rng.integers(*way_points)
         points = rng.uniform((0.24, 0.14), (0.76, 0.86), (count, 2))
         centre = CubicSpline(np.linspace(0, 1, count), points, bc_type="natural")(_TIME)
         centre = np.clip(centre, (0.2, 0.12), (0.8, 0.88))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vmc.backbones.projections import spatial_qkv, temporal_qkv
 from vmc.backbones.show1.text import PromptEncoder
 from vmc.backbones.unet import PixelUNet3D
 from vmc.errors import BadInput
@@ -118,17 +119,4 @@ class Show1Backbone:
         return temporal_qkv(self.unet)
 
     def spatial_qkv(self) -> dict[str, nn.Parameter]:
-        names = ("to_q", "to_k", "to_v", "add_k_proj", "add_v_proj")
-        return _weights_of(self.unet, "attentions", names)
-
-
-def temporal_qkv(unet: PixelUNet3D) -> dict[str, nn.Parameter]:
-    """to_q, to_k and to_v of both self-attentions in every temporal transformer."""
-    return _weights_of(unet, "temp_attentions", ("to_q", "to_k", "to_v"))
-
-
-def _weights_of(unet: PixelUNet3D, place: str, projections: tuple) -> dict[str, nn.Parameter]:
-    def wanted(steps: list[str]) -> bool:
-        return place in steps and steps[-2] in projections and steps[-1] == "weight"
-
-    return {name: p for name, p in unet.named_parameters() if wanted(name.split("."))}
+        return spatial_qkv(self.unet)

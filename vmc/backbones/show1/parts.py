@@ -8,8 +8,8 @@ from torch import nn
 from transformers import CLIPTextConfig, T5Config, T5EncoderModel
 
 from vmc.backbones.loading import read_config
+from vmc.backbones.projections import temporal_qkv
 from vmc.backbones.show1 import published
-from vmc.backbones.show1.keyframes import temporal_qkv
 from vmc.backbones.show1.latent_unet import latent_unet
 from vmc.backbones.show1.text import TOKENS
 from vmc.backbones.unet import PixelUNet3D
