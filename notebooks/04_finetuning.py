@@ -267,10 +267,7 @@ print(f"learning rate {base.learning_rate:g}, t from {low} to {high - 1}")
 # ■ pauses.)
 
 # %%
-steps = 80
-dashboard = tuning_dashboard(
-    cascade, clip, editor.value, steps=steps, save=out / "zigzag.safetensors"
-)
+dashboard = tuning_dashboard(cascade, clip, editor.value, save=out / "zigzag.safetensors")
 
 # %%
 adapter = dashboard.wait()
@@ -337,14 +334,12 @@ prompts = [
     "a yellow rocket is moving in the sky",
 ]
 with progress() as on_step:
-    plain = vmc.invert(cascade, clip, on_step=on_step)
-    with adapter.applied(cascade):
-        inverted = vmc.invert(cascade, clip, on_step=on_step)
+    inverted = vmc.invert(cascade, clip, on_step=on_step)
 
 # %%
 ways = {
     "untuned, random noise": {},
-    "inversion alone": {"inverted": plain},
+    "inversion alone": {"inverted": inverted},
     "tuning and inversion": {"adapter": adapter, "inverted": inverted},
 }
 with progress() as on_step:
@@ -424,12 +419,12 @@ print(f"and tuning multiplies the error of inversion alone by {both / inversion:
 
 # %% [markdown]
 # The second factor is what Fig. 9 is about: below 1, tuning has added something that inversion does
-# not bring. Above 1, it has done harm. It changes two things together, the weights and the noise,
-# because the tuned network does its own inversion; section 6 of [notebook 05](05_inference.ipynb)
-# takes them apart. The last two columns guard against a hollow victory: a model that simply repeats
-# the red ball on its road follows the path to perfection, and has learned the clip instead of its
-# motion. Three prompts and one clip are a picture, not a proof; `vmc evaluate` runs seven motions
-# with three seeds each and gives intervals.
+# not bring. Above 1, it has done harm. Both ways start from the same noise, which the untuned
+# network found. (In the published code the tuned one finds its own; section 6 of
+# [notebook 05](05_inference.ipynb) compares the two.) The last two columns guard against a hollow
+# victory: a model that simply repeats the red ball on its road follows the path to perfection, and
+# has learned the clip instead of its motion. Three prompts and one clip are a picture, not a proof;
+# `vmc evaluate` runs seven motions with three seeds each and gives intervals.
 
 # %% [markdown]
 # ## 6. The same clip with faithful words (Fig. 4)
@@ -442,7 +437,7 @@ print(f"and tuning multiplies the error of inversion alone by {both / inversion:
 # clip's road?
 
 # %%
-faithful_dashboard = tuning_dashboard(cascade, clip, scene.caption(), steps=steps)
+faithful_dashboard = tuning_dashboard(cascade, clip, scene.caption())
 
 # %%
 faithful = faithful_dashboard.wait()

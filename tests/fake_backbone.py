@@ -28,6 +28,7 @@ class Settings:
     tuning_steps = 6
     tuning_timesteps = (0, 1000)
     learning_rate = 1e-2
+    inverts_tuned = True
 
     def __init__(self):
         self.alphas_cumprod = cosine_alphas_cumprod()

@@ -79,6 +79,18 @@ def test_takes_a_cascade():
         assert backbone is BACKBONE
 
 
+def test_the_backbone_says_which_network_inverts(monkeypatch):
+    adapter, own = adapter_for(), prediction()
+    with adapter.applied(BACKBONE):
+        tuned = prediction()
+    for inverts_tuned, expected in ((True, tuned), (False, own)):
+        monkeypatch.setattr(RandomBackbone, "inverts_tuned", inverts_tuned)
+        with adapter.inverting(BACKBONE) as backbone:
+            assert backbone is BACKBONE
+            assert torch.equal(prediction(), expected)
+    assert not torch.equal(tuned, own)
+
+
 def test_strength_moves_the_weights_along_the_tuned_change():
     adapter, before = adapter_for(), current()
     for strength in (-1.0, 0.0, 0.3, 2.0):

@@ -170,7 +170,7 @@ def test_every_way_has_every_prompt_and_the_clip_itself_is_read_right(small):
             assert all(row[name] in row["prompt"] for name in ATTRIBUTES)
 
 
-@pytest.mark.parametrize("inversion", ["tuned", "untuned"])
+@pytest.mark.parametrize("inversion", ["tuned", "untuned", None])
 def test_the_four_ways_differ_in_weights_and_noise_alone(cascade, calls, quick_reading, inversion):
     told = []
     four_way(
@@ -183,7 +183,7 @@ def test_the_four_ways_differ_in_weights_and_noise_alone(cascade, calls, quick_r
     assert calls[2].adapter.metadata["settings"]["learning_rate"] == 0.1
     subject = calls[2].adapter.metadata["prompt"].split()[1]
     assert calls[2].adapter.metadata["prompt"] == f"a {subject} is moving"
-    assert torch.equal(calls[1].inverted, calls[3].inverted) == (inversion == "untuned")
+    assert torch.equal(calls[1].inverted, calls[3].inverted) == (inversion != "tuned")
     assert [args[0] for args in told] == list(range(1, told[-1][1] + 1))
 
 
@@ -214,7 +214,7 @@ def test_rows_of_other_settings_are_not_mixed(cascade, quick_reading, tmp_path):
     once = SMALL | {"motions": ["zigzag"], "csv": tmp_path / "rows.csv"}
     four_way(cascade, **once)
     before = once["csv"].read_bytes()
-    for change in ({"steps": 3}, {"learning_rate": 0.2}, {"inversion": "untuned"}, {"prompts": 2}):
+    for change in ({"steps": 3}, {"learning_rate": 0.2}, {"inversion": "tuned"}, {"prompts": 2}):
         with pytest.raises(BadInput, match="rows of another comparison"):
             four_way(cascade, **once | change)
     assert once["csv"].read_bytes() == before

@@ -8,7 +8,7 @@ W = W_0 + Σ_k s_k (W_k - W_0) over the motions k of the adapter, W_0 being the 
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -87,6 +87,16 @@ class MotionAdapter:
         """
         backbone = keyframe_backbone(cascade)
         with exchanged(backbone.unet, self._weights_for(backbone)):
+            yield backbone
+
+    @contextmanager
+    def inverting(self, cascade) -> Iterator[Backbone]:
+        """Within the block the backbone is as its clip is to be inverted for this motion.
+
+        That is as tuned, or as it was, whichever its `inverts_tuned` says. Otherwise as `applied`.
+        """
+        backbone = keyframe_backbone(cascade)
+        with self.applied(backbone) if backbone.inverts_tuned else nullcontext():
             yield backbone
 
     def check(self, cascade) -> None:

@@ -134,8 +134,7 @@ class Customizing:
         if self.adapter is None:
             self.adapter = self._tune()
         adapter = self.adapter
-        with self._timed("inversion"), adapter.applied(self.cascade):
-            # With the tuned network and without words, as in the published code.
+        with self._timed("inversion"), adapter.inverting(self.cascade):
             inverted = invert(
                 self.cascade,
                 self.clip,

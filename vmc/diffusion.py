@@ -203,7 +203,7 @@ def invert(
     DDIM run backwards (Sec. 3.3): each step evaluates ε_θ(x_s, t) at the next, noisier timestep t
     but on the present x_s, so that the way back errs by O(1 / steps). Without guidance, as in
     the published code; under a motion adapter (`with adapter.applied(backbone):`) it inverts with
-    the tuned network, as that code does.
+    the tuned network, as that code does. `adapter.inverting` chooses as the backbone has it.
 
     Arguments:
         cascade: a Cascade, whose keyframe stage is used, or a Backbone.

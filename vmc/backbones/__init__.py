@@ -54,6 +54,9 @@ class Backbone(Protocol):
     tuning_timesteps: tuple[int, int]
     """First and last + 1 of those that tuning draws; (0, 1000) in the paper."""
     learning_rate: float
+    inverts_tuned: bool
+    """Whether the noise for tuned weights comes from the tuned network's inversion, as in the
+    published code, or from the untuned one's. The paper does not say."""
 
     def encode_text(self, prompts: list[str]) -> Float[Tensor, "batch token width"]:
         """The prompts as the network reads them; "" is the unconditional one."""

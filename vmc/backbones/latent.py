@@ -57,6 +57,7 @@ class LatentBackbone:
     tuning_steps = 400
     tuning_timesteps = (0, 1000)
     learning_rate = 1e-4
+    inverts_tuned = True
     sampling_steps = 50
     guidance_scale = 9.0
 

@@ -138,10 +138,11 @@ class TinyBackbone:
     inversion_steps = 50
     sampling_steps = 25
     guidance_scale = 4.0
-    tuning_steps = 100
+    tuning_steps = 150
     # Where motion is decided. Below these, the noisy frames themselves show where everything is.
-    tuning_timesteps = (700, 1000)
-    learning_rate = 1e-3
+    tuning_timesteps = (850, 1000)
+    learning_rate = 2e-3
+    inverts_tuned = False  # the noise that the tuned network finds keeps less of the path
 
     def __init__(self, denoiser: Denoiser, text_encoder: TextEncoder):
         self.denoiser = denoiser.eval().requires_grad_(False)

@@ -105,7 +105,7 @@ def four_way(
     seeds: int = 3,
     steps: int | None = None,
     guidance_scale: float | None = None,
-    inversion: str = "tuned",
+    inversion: str | None = None,
     csv: str | Path | None = None,
     sheets: str | Path | None = None,
     progress: Progress | None = None,
@@ -124,8 +124,8 @@ def four_way(
         seeds: clips for each motion; 0, 1, … are also the seeds of their tuning and noise.
         steps: of tuning; the backbone's own number if None.
         guidance_scale: of sampling; the backbone's own if None.
-        inversion: the network that inverts for the tuned one: itself ("tuned", as in the published
-            code; the paper does not say), or the one that it was ("untuned").
+        inversion: the network that inverts for the tuned one: itself ("tuned"), or the one that it
+            was ("untuned"); as the backbone's `inverts_tuned` says if None.
         csv: a file for the rows, written after every clip. Clips that are in it are not made
             again, so that a comparison goes on where it was interrupted.
         sheets: a folder for a picture of each clip and what was made of it, the true path in white
@@ -140,9 +140,10 @@ def four_way(
             f"A comparison takes a motion or more, 1 seed or more and 1 to {len(COLOURS) - 1} "
             f"prompts; got {len(motions)}, {seeds} and {prompts}."
         )
-    if inversion not in ("tuned", "untuned"):
+    if inversion not in (None, "tuned", "untuned"):
         raise BadInput(f'Inversion is by the "tuned" or the "untuned" network; got {inversion!r}.')
     backbone = keyframe_backbone(cascade)
+    inversion = inversion or ("tuned" if backbone.inverts_tuned else "untuned")
     steps = backbone.tuning_steps if steps is None else steps
     settings = {
         "fingerprint": backbone.fingerprint,

@@ -143,7 +143,7 @@ class Sketchpad:
             clip, asked = self.clip, self._asked()
             adapter = self.tune().finished()
             self.status.value = "Inverting the clip and drawing keyframes …"
-            with adapter.applied(base):
+            with adapter.inverting(base):
                 inverted = invert(base, clip)
             made = Cascade(base).generate(prompt, adapter, inverted, until="keyframes")
             if self.clip is not clip:

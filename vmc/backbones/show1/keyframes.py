@@ -58,6 +58,7 @@ class Show1Backbone:
     tuning_steps = 400
     tuning_timesteps = (0, 1000)
     learning_rate = 1e-4
+    inverts_tuned = True
 
     def __init__(
         self,
