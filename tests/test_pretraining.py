@@ -23,6 +23,7 @@ from vmc.pretraining.precision import bfloat16_products
 from vmc.pretraining.recipes import Phase
 from vmc.pretraining.wording import teach_motions
 from vmc.sprites import NAMED, random_scene
+from vmc.sprites.motions import resemblance
 
 
 @pytest.fixture(autouse=True)
@@ -212,6 +213,7 @@ def test_a_path_is_shown_in_many_looks_and_held_by_its_own_offsets(tmp_path, mon
     captions, batch, _, timestep = run._draw(step)
     assert all(850 <= t < 998 for t in timestep)
     assert not any(name in caption for name in NAMED for caption in captions)
+    assert min(resemblance(path.centre) for path in run.offsets.paths) > 0.35
     centres = run.offsets.paths[number].at(KEYFRAME_TIMES)[0] * np.array([40, 64])
     for mask in batch.subject[:, 0].numpy():
         middles = np.array([np.argwhere(frame).mean(0) for frame in mask])
