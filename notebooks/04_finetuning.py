@@ -426,13 +426,13 @@ print(f"and tuning multiplies the error of inversion alone by {both / inversion:
 # has learned the clip instead of its motion. Three prompts and one clip are a picture, not a proof;
 # `vmc evaluate` runs seven motions with three seeds each and gives intervals.
 #
-# That what one clip teaches serves other looks is not a matter of course. Trained on captioned clips
-# alone, the tiny model learned a path only together with the ball it was tuned on. It was made fit
-# for this by practice: in the last part of its training, each of 48 random paths had queries, keys
-# and values of its own, shared by all scenes on that path, so that these weights became a place
-# where a path can be kept, whatever is drawn. None of the 48 is a zigzag; the model card
-# (`vmc/weights/MODEL_CARD.md`) tells how near they come. Whether a large model learns the same from
-# its many videos, the paper's pictures suggest, and our table cannot say.
+# It is not a matter of course that what one clip teaches serves other looks. Trained on captioned
+# clips alone, the tiny model learned a path only together with the ball that it was tuned on. It
+# was made fit for this by practice: in the last part of its training, each of 48 random paths had
+# queries, keys and values of its own, shared by all scenes on that path, so that these weights
+# became a place where a path can be kept, whatever is drawn. None of the 48 is a zigzag; the model
+# card (`vmc/weights/MODEL_CARD.md`) tells how near they come. The paper's pictures suggest that a
+# large model learns the same from its many videos; our table cannot say.
 
 # %% [markdown]
 # ## 6. The same clip with faithful words (Fig. 4)

@@ -503,11 +503,11 @@ compare({**plain, "inverted from t = 120": draw(noise=later), **other})
 # ### 7.2 Over-tuning
 #
 # **What it may look like.** Frames fall apart, colours burn, or the prompt no longer matters.
-# **Cause.** Too many steps or too large ones. Here twenty times the model's learning rate.
+# **Cause.** Too many steps or too large ones. Here ten times the model's learning rate.
 # **Cure.** Fewer steps, a smaller rate, or, if the tuning is done already, a strength below 1.
 
 # %%
-rate = 20 * base.learning_rate
+rate = 10 * base.learning_rate
 hasty = vmc.finetune(cascade, clip, "a ball is moving", steps=30, learning_rate=rate)
 with progress() as on_step:
     for step in hasty:
