@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 0.4 | 0.95 GB |
+# | 2 CPU cores | 0.4 | 0.93 GB |
 
 # %%
 import torch

@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 2.4 | 1.27 GB |
+# | 2 CPU cores | 3.1 | 1.28 GB |
 
 # %%
 from pathlib import Path
