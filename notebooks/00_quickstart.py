@@ -228,10 +228,10 @@ for start in ("noise", "inversion"):
     print(f"From {start}, tuning multiplies the error by {factor:.2f}.")
 
 # %% [markdown]
-# A factor below 1 says that tuning brought the star nearer to the path. Each
-# pair starts from the very same noise, so only the weights differ. One motion, one prompt and one
-# seed prove little; `vmc evaluate` repeats this over all seven held-out motions, and
-# the README has its table, with intervals.
+# A factor below 1 says that tuning brought the star nearer to the path. Each pair starts from the
+# very same noise, so only the weights differ. One motion, one prompt and one seed prove little;
+# `vmc evaluate` repeats this over all seven held-out motions, and the README has its table, with
+# intervals.
 
 # %% [markdown]
 # What inversion brings by itself depends on the prompt, and not by chance. The inverted noise is a

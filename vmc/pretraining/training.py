@@ -198,8 +198,8 @@ class Pretraining:
         tensors |= moments(dict(self._parameters()), self.optimizer)
         if self.offsets is not None:
             tensors |= self.offsets.tensors()
-        header = {"format": FORMAT, "step": str(self.step), "seed": str(self.seed)}
-        header |= {"further": str(self.further)}
+        header = {"step": self.step, "seed": self.seed, "further": self.further}
+        header = {"format": FORMAT} | {name: str(value) for name, value in header.items()}
         write_tensors(self._checkpoint_path(), tensors, header)
 
     def _resume(self) -> None:
