@@ -115,7 +115,7 @@ def test_the_loss_falls_on_scenes_that_were_not_trained_on(tmp_path):
 
     def held_back():
         with torch.no_grad():
-            return np.mean([run._loss(step).item() for step in range(1000, 1010)])
+            return np.mean([run._loss(step, None).item() for step in range(1000, 1010)])
 
     before = held_back()
     list(run)
@@ -162,11 +162,11 @@ def test_bad_input_gets_a_sentence(tmp_path):
 
 def test_training_draws_differ_by_step_seed_and_stage(tmp_path):
     run = Pretraining("image", tmp_path, steps=1)
-    captions = {tuple(run._draw(step)[0]) for step in range(4)}
+    captions = {tuple(run._draw(step, None)[0]) for step in range(4)}
     assert len(captions) == 4
-    assert run._draw(2)[0] == run._draw(2)[0]
+    assert run._draw(2, None)[0] == run._draw(2, None)[0]
     other = pretraining.Pretraining("image", tmp_path, steps=1, seed=1)
-    assert other._draw(0)[0] != run._draw(0)[0]
+    assert other._draw(0, None)[0] != run._draw(0, None)[0]
 
 
 def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path):
@@ -177,24 +177,25 @@ def test_the_first_phases_show_one_direction_more_often_than_the_other(tmp_path)
     for phase, start in zip(phases, starts, strict=True):
         assert RECIPES["keyframes"].phase(int(start)) is phase
         assert sum(phase.motions.values()) == pytest.approx(1)
-        captions, _, _, timesteps = run._draw(int(start))
+        captions, _, _, timesteps = run._draw(int(start), None)
         shown = [word for word in phase.motions for c in captions if c == "" or word in c]
         assert len(shown) >= len(captions)
         if phase.share == 1:
             assert all(phase.timesteps[0] <= t < phase.timesteps[1] for t in timesteps)
     odds = [phase.motions.get("moving left", 0) / phase.motions["moving right"] for phase in phases]
     assert odds[0] == 0 < odds[1] < odds[2] == odds[-1] == 1
-    sizes = phases[-3].motions
+    sizes = phases[-4].motions
     assert sizes["growing"] > 2 * sizes["shrinking"]
     list(run)
     export(tmp_path, tmp_path / "tiny")
     (tmp_path / "further").mkdir()
     further = Pretraining("keyframes", tmp_path / "further", 1, weights=tmp_path / "tiny")
-    assert further._draw(0)[0] != run._draw(0)[0]  # trained weights need no first phases
+    # Trained weights need no first phases.
+    assert further._draw(0, None)[0] != run._draw(0, None)[0]
     list(further)
     export(tmp_path / "further", tmp_path / "further" / "tiny")  # asks for no earlier stage
     resumed = Pretraining("keyframes", tmp_path / "further", 2)
-    assert resumed._draw(1)[0] == further._draw(1)[0] != run._draw(1)[0]
+    assert resumed._draw(1, None)[0] == further._draw(1, None)[0] != run._draw(1, None)[0]
 
 
 def offsets_of(run):
@@ -210,7 +211,7 @@ def test_a_path_is_shown_in_many_looks_and_held_by_its_own_offsets(tmp_path, mon
     paths = [path for path in shown.values() if path is not None]
     assert 10 < len(paths) < 30 and len(set(paths)) > 5
     step, number = next((step, path) for step, path in shown.items() if path is not None)
-    captions, batch, _, timestep = run._draw(step)
+    captions, batch, _, timestep = run._draw(step, number)
     assert all(850 <= t < 998 for t in timestep)
     assert not any(name in caption for name in NAMED for caption in captions)
     assert min(resemblance(path.centre) for path in run.offsets.paths) > 0.35
@@ -227,7 +228,7 @@ def test_a_path_is_shown_in_many_looks_and_held_by_its_own_offsets(tmp_path, mon
     own = temporal_qkv(run.denoiser.unet)
     before = {name: p.detach().clone() for name, p in own.items()}
     with run.offsets.applied(number):
-        run._loss(step).backward()
+        run._loss(step, number).backward()
     run.offsets.step(number, 1e-2)
     moved = offsets_of(run)
     for name, parameter in own.items():
@@ -236,10 +237,10 @@ def test_a_path_is_shown_in_many_looks_and_held_by_its_own_offsets(tmp_path, mon
         assert (gradient != 0).any()
         assert (offset[gradient != 0].sign() == -gradient[gradient != 0].sign()).all()
     with torch.no_grad():
-        plain = run._loss(step)
+        plain = run._loss(step, number)
         with run.offsets.applied(number):
-            assert not torch.equal(run._loss(step), plain)
-        assert torch.equal(run._loss(step), plain)
+            assert not torch.equal(run._loss(step, number), plain)
+        assert torch.equal(run._loss(step, number), plain)
 
 
 def test_offsets_of_paths_resume_to_the_same_bits(tmp_path, monkeypatch):

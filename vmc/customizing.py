@@ -111,6 +111,7 @@ class Customizing:
             "seed": seed,
             "steps": self.tuning.total,
             **self.tuning.settings,
+            "inverts_tuned": base.inverts_tuned,
             "inversion_steps": base.inversion_steps,
             "sampling_steps": base.sampling_steps,
             "guidance_scale": base.guidance_scale,

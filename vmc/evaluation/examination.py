@@ -23,11 +23,8 @@ _LEAST = {
     "falling": 0.28,
     "growing": float(np.log(0.26 / 0.16)),
     "shrinking": float(np.log(0.26 / 0.16)),
-    "spinning": 1.5 * np.pi,
+    "spinning": 0.95 * np.pi,
 }
-# A fifth of a turn leaves a star as it was, and from keyframe to keyframe it may turn by almost
-# that: of 2.5 π no more is seen.
-_LEAST_OF_A_STAR = _LEAST | {"spinning": 0.3 * np.pi}
 
 
 @dataclass(frozen=True)
@@ -110,8 +107,7 @@ def motion_shown(seen: ReadOut) -> str:
     course = torch.cat([seen.centres, seen.scale.log()[:, None]], dim=1)
     y, x, size = np.polyfit(time, course.numpy(), 1)[0]
     turned = abs(seen.rotation[-1] - seen.rotation[0]).item()
-    least = _LEAST_OF_A_STAR if seen.subject == "star" else _LEAST
     changes = dict(zip(_LEAST, (x, -x, -y, y, size, -size, turned), strict=True))
-    extents = {name: change / least[name] for name, change in changes.items()}
+    extents = {name: change / _LEAST[name] for name, change in changes.items()}
     name = max(extents, key=extents.get)
     return name if extents[name] >= 0.5 else "moving"

@@ -79,13 +79,23 @@ MOTIONS = (
         1.0,
     ),
     Phase(4000, timesteps=(850, 998), share=0.7),
+    # A turned subject is a new look at every angle, for each of the eight, and looks are decided at
+    # lower noise than places are.
+    Phase(
+        1400,
+        {"spinning": 0.64, "moving": 0.1}
+        | {"moving right": 0.05, "moving left": 0.05, "rising": 0.04, "falling": 0.04}
+        | {"growing": 0.04, "shrinking": 0.04},
+        (600, 990),
+        0.9,
+    ),
     Phase(timesteps=(850, 998), share=0.7, held=0.65),
 )
 
 RECIPES = {
     "image": Recipe(9000, 32, 1.2e-3, (96, 128), 4, temporal=False, phases=(LOOKS,)),
     "keyframes": Recipe(
-        9000, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
+        10400, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
     ),
     "interpolation": Recipe(2000, 8, 1.0e-3, (64, 64), 4, 1, in_channels=7, refines=True),
     "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),

@@ -114,8 +114,8 @@ class Pretraining:
         held = self._phase(step).held
         return int(rng.integers(len(self.offsets.paths))) if rng.random() < held else None
 
-    def _draw(self, step: int):
-        rng, phase, path = self._rng(step), self._phase(step), self._held_path(step)
+    def _draw(self, step: int, path: int | None):
+        rng, phase = self._rng(step), self._phase(step)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         scenes = [random_scene(rng, shares=phase.motions) for _ in range(self.recipe.batch)]
         if path is not None:
@@ -134,16 +134,16 @@ class Pretraining:
         timestep = torch.where(from_phase, of_phase, timestep)
         return captions, batch.to(self.device), noise.to(self.device), timestep.to(self.device)
 
-    def _loss(self, step: int) -> Tensor:
+    def _loss(self, step: int, path: int | None) -> Tensor:
         """Squared error of x̂_0, weighted by 1 / (1-ᾱ_t) as a velocity's would be, up to 5.
 
         Subjects are a small part of a picture and the hardest: their pixels count more. One in five
         batches of keyframes that hold no path is shown as single frames, so that the keyframe model
         without its temporal layers stays the text-to-image model that it grew from.
         """
-        as_frames = self.stage == "keyframes" and step % 5 == 4 and self._held_path(step) is None
+        as_frames = self.stage == "keyframes" and step % 5 == 4 and path is None
         self.denoiser.unet.temporal = self.recipe.temporal and not as_frames
-        captions, batch, noise, timestep = self._draw(step)
+        captions, batch, noise, timestep = self._draw(step, path)
         levels = self.denoiser.alphas_cumprod
         noisy = add_noise(batch.clean, noise, timestep, levels)
         on_gpu = self.device.type == "cuda"
@@ -160,12 +160,13 @@ class Pretraining:
     def __iter__(self) -> Iterator[tuple[int, float]]:
         started = time.time()
         log = self.folder / f"{self.stage}.csv"
+        log.parent.mkdir(parents=True, exist_ok=True)
         parameters = [p for _, p in self._parameters()]
         while self.step < self.steps:
             path = self._held_path(self.step)
             self.optimizer.zero_grad()
             with nullcontext() if path is None else self.offsets.applied(path):
-                loss = self._loss(self.step)
+                loss = self._loss(self.step, path)
                 loss.backward()
             for parameter in parameters:  # of layers left out: all moments stay of one age
                 if parameter.grad is None:
