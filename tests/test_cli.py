@@ -612,9 +612,9 @@ def test_pretrain_looks_without_disturbing_and_goes_on_after_ctrl_c(
         list(Pretraining("image", undisturbed, steps=2))
         loss = Pretraining._loss
 
-        def loss_and_ctrl_c(training, *step):
+        def loss_and_ctrl_c(training, step, path):
             signal.raise_signal(signal.SIGINT)
-            return loss(training, *step)
+            return loss(training, step, path)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Pretraining, "_loss", loss_and_ctrl_c)

@@ -159,8 +159,8 @@ class Pretraining:
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         started = time.time()
+        self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{self.stage}.csv"
-        log.parent.mkdir(parents=True, exist_ok=True)
         parameters = [p for _, p in self._parameters()]
         while self.step < self.steps:
             path = self._held_path(self.step)
