@@ -142,7 +142,7 @@ everything = sum(p.numel() for p in cascade.base.unet.parameters())
 print(f"{tuned:,} of {everything:,} weights are tuned")
 
 # %%
-run = vmc.finetune(cascade, clip, words, preview_every=10)
+run = vmc.finetune(cascade, clip, words, preview_every=20)
 watch(run, clip)
 adapter = run.adapter
 
@@ -260,11 +260,12 @@ table(["", "agreement", "inversion alone", "tuning and inversion"], rows)
 # %% [markdown]
 # ## 8. A whole video
 #
-# The same prompt through all stages: keyframes, the frames between them, and twice larger.
+# The blue star's keyframes through the other stages: the frames between them, then enlarged twice.
+# (`cascade.generate(prompt, adapter, inverted)` does all of this at once.)
 
 # %%
 with progress() as on_step:
-    full = cascade.generate(prompt, adapter, inverted, on_step=on_step)
+    full = cascade.finish(after[0], on_step=on_step)
 
 # %%
 # NBVAL_CHECK_OUTPUT

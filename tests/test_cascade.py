@@ -138,6 +138,24 @@ def test_prompts_of_one_call_do_not_touch_each_other(cascade):
     assert not torch.allclose(together[0].keyframes, together[1].keyframes, atol=1e-3)
 
 
+def test_keyframes_are_finished_later_as_they_would_have_been_at_once(cascade):
+    prompts = ["a red car is moving", "two blue fish are moving underwater"]
+    at_once = cascade.generate(prompts, steps=2, seed=3)
+    for one, keyframes in zip(
+        at_once, cascade.generate(prompts, steps=2, seed=3, until="keyframes"), strict=True
+    ):
+        steps = []
+        made = cascade.finish(keyframes, seed=3, on_step=lambda *s, to=steps: to.append(s[:3]))
+        assert made.prompt == one.prompt and torch.equal(made.keyframes, one.keyframes)
+        torch.testing.assert_close(made.video, one.video, atol=1e-4, rtol=0)
+        assert steps[0] == ("interpolation", 1, 1) and len(steps) == 1 + 5 + 5
+    other = cascade.finish(keyframes, seed=4, until="interpolated")
+    assert other.video is None
+    assert not torch.allclose(other.interpolated, one.interpolated, atol=1e-2)
+    with pytest.raises(BadInput, match="no stage 'supper'"):
+        cascade.finish(keyframes, until="supper")
+
+
 def test_inverted_noise_takes_the_place_of_random_noise(cascade):
     start = torch.randn(1, 3, 8, 40, 64, generator=torch.Generator().manual_seed(5))
     options = dict(steps=1, until="keyframes")

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 
 from vmc import invert
 from vmc.backbones import Backbone
-from vmc.backbones.tiny import WEIGHTS, load_backbone
+from vmc.backbones.tiny import SCHEDULE, WEIGHTS, load_backbone
 from vmc.cascade import Cascade, sample
 from vmc.sprites import Scene
 
@@ -37,6 +38,15 @@ def test_the_fingerprint_does_not_depend_on_the_dtype(backbone):
     half = Cascade.from_pretrained("tiny", dtype=torch.bfloat16)
     assert half.base.dtype == torch.bfloat16
     assert half.base.fingerprint == backbone.fingerprint
+
+
+def test_clipping_is_what_dynamic_thresholding_comes_to(backbone):
+    """Against diffusers' own, on an estimate of which a good part is out of range."""
+    estimate = torch.randn(8, 3, 40, 64, generator=torch.Generator().manual_seed(0))
+    theirs = DPMSolverMultistepScheduler.from_config(SCHEDULE)
+    assert torch.equal(
+        backbone.sampler()._threshold_sample(estimate), theirs._threshold_sample(estimate)
+    )
 
 
 def reconstruction(backbone, clip, steps):

@@ -148,10 +148,31 @@ class Cascade:
         else:
             with set_aside(base.unet, base.device):
                 results = [
-                    self._finish(p, k, text[i : i + 1], unconditional, generator, until, on_step)
+                    self._finish(p, k, (text[i : i + 1], unconditional), seed, until, on_step)
                     for i, (p, k) in enumerate(zip(prompts, keyframes, strict=True))
                 ]
         return results[0] if isinstance(prompt, str) else results
+
+    @torch.no_grad()
+    def finish(
+        self,
+        made: Generated,
+        seed: int = 0,
+        until: str = "video",
+        on_step: OnStep | None = None,
+    ) -> Generated:
+        """Take the keyframes that `generate` made of a prompt through the later stages.
+
+        With the same `seed` the result is that of generating everything at once. Arguments and
+        `BadInput` as there.
+        """
+        if until == "keyframes":
+            return made
+        self._check([made.prompt], None, until)
+        base = self.base
+        words, keyframes = base.encode_text([made.prompt, ""]), made.keyframes.to(base.device)
+        with set_aside(base.unet, base.device):
+            return self._finish(made.prompt, keyframes, words.split(1), seed, until, on_step)
 
     def _check(self, prompts, steps, until):
         if not prompts or not all(isinstance(p, str) and p.strip() for p in prompts):
@@ -184,9 +205,9 @@ class Cascade:
             )
         return inverted.to(self.base.device, torch.float32)
 
-    def _finish(self, prompt, keyframes, text, unconditional, generator, until, on_step):
-        """Run the later stages on one prompt's keyframes."""
-        words = (text, unconditional)
+    def _finish(self, prompt, keyframes, words, seed, until, on_step):
+        """Run the later stages on one prompt's keyframes, from noise of their own."""
+        generator = torch.Generator().manual_seed(seed)
         interpolated = self.interpolation(
             keyframes, *words, generator, _named(on_step, "interpolation")
         )

@@ -89,7 +89,7 @@ class Interpolation:
 
     denoiser: torch.nn.Module | OnDemand
     sampler: Callable[[], object]
-    steps: int = 8
+    steps: int = 2
     guidance_scale: float = 1.0
     windows_at_once: int | None = None
     """How many are denoised together; all if None. Fewer need less memory."""
@@ -120,7 +120,7 @@ class SuperResolution:
     denoiser: torch.nn.Module | OnDemand
     sampler: Callable[[], object]
     size: tuple[int, int]
-    steps: int = 5
+    steps: int = 2
     guidance_scale: float = 1.0
     noise_level: int = 0
     window: int = 8
