@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 0.4 | 0.93 GB |
+# | 2 CPU cores | 0.8 | 0.97 GB |
 
 # %%
 import torch

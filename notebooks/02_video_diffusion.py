@@ -19,7 +19,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 0.6 | 1.31 GB |
+# | 2 CPU cores | 0.7 | 1.18 GB |
 
 # %%
 from functools import partial

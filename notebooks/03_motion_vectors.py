@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 0.2 | 0.91 GB |
+# | 2 CPU cores | 0.4 | 0.90 GB |
 
 # %%
 import torch
