@@ -17,7 +17,7 @@
 #
 # | machine | minutes | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 2.6 | 1.28 GB |
+# | 2 CPU cores | 4.4 | 1.08 GB |
 
 # %%
 from pathlib import Path

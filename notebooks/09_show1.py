@@ -19,7 +19,7 @@
 #
 # | machine | minutes, dry run | peak memory |
 # |---|---|---|
-# | 2 CPU cores | 0.6 | 0.75 GB |
+# | 2 CPU cores | 1.6 | 0.74 GB |
 #
 # The paper states, for one RTX 6000: tuning in less than 5 minutes within 15 GB, and one video in
 # about 12 minutes within 18 GB. On a GPU this page has not been executed by its authors yet.
