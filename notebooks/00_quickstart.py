@@ -17,7 +17,7 @@
 #
 # | machine | minutes, all cells | of which tuning | peak memory |
 # |---|---|---|---|
-# | 2 CPU cores | 2.3 | 0.4 | 1.30 GB |
+# | 2 CPU cores | 2.3 | 0.9 | 1.30 GB |
 
 # %%
 import time
