@@ -98,8 +98,8 @@ RECIPES = {
         10400, 8, 1.5e-3, (96, 128), 4, known_rate=0.4, word_steps=1500, phases=MOTIONS
     ),
     "interpolation": Recipe(2000, 8, 1.0e-3, (64, 64), 4, 1, in_channels=7, refines=True),
-    "super_resolution_1": Recipe(3000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),
-    "super_resolution_2": Recipe(1500, 1, 1e-3, (64, 64), 8, 1, in_channels=6, refines=True),
+    "super_resolution_1": Recipe(4000, 1, 1e-3, (64, 64), 4, 1, in_channels=6, refines=True),
+    "super_resolution_2": Recipe(3000, 1, 1e-3, (64, 64), 8, 1, in_channels=6, refines=True),
 }
 
 
