@@ -197,8 +197,8 @@ table(["", "reconstruction error", "standard deviation", "cosine with the clip"]
 # at 0.
 
 # %%
-started = {0: noises[10]} | {t: vmc.invert(cascade, clip, 10, start=t) for t in (100, 300)}
-rows = []
+started = {t: vmc.invert(cascade, clip, 10, start=t) for t in (100, 300)}
+rows = [["from t = 0", errors[10], *as_noise(noises[10])]]
 for start, noise in started.items():
     error = reconstruction_error(reconstruct(cascade, noise, 10), clip)
     rows.append([f"from t = {start}", error, *as_noise(noise)])
@@ -464,7 +464,8 @@ compare({**strengths, "strength 1, its own inversion": draw(noise=own_noise)})
 # To see the weights by themselves, start from random noise:
 
 # %%
-compare({f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in (0, 1)})
+from_random = {f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in (0, 1)}
+compare(from_random)
 
 # %% [markdown]
 # Here strength 0 knows nothing of the clip, and comes as near to the path as chance has it. Only
@@ -490,7 +491,8 @@ compare({f"strength {s}, random noise": draw(adapter.scaled(s), fresh) for s in 
 half = (inverted / inverted.std() + fresh) / 2**0.5
 good = strengths["strength 1"]
 plain = {"no guidance": draw(guidance_scale=1), "guidance": good}
-other = {"half fresh noise": draw(noise=half), "fresh noise": draw(noise=fresh)}
+other = {"half fresh noise": draw(noise=half)}
+other["fresh noise"] = from_random["strength 1, random noise"]
 compare({**plain, "inverted from t = 100": draw(noise=started[100]), **other})
 
 # %% [markdown]
