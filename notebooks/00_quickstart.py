@@ -17,7 +17,7 @@
 #
 # | machine | minutes, all cells | of which tuning | peak memory |
 # |---|---|---|---|
-# | 2 CPU cores | 2.3 | 0.9 | 1.30 GB |
+# | 2 CPU cores | 2.6 | 0.8 | 1.32 GB |
 
 # %%
 import time
@@ -142,7 +142,7 @@ everything = sum(p.numel() for p in cascade.base.unet.parameters())
 print(f"{tuned:,} of {everything:,} weights are tuned")
 
 # %%
-run = vmc.finetune(cascade, clip, words, preview_every=20)
+run = vmc.finetune(cascade, clip, words, steps=100, preview_every=20)
 watch(run, clip)
 adapter = run.adapter
 
