@@ -9,6 +9,9 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3
 TORCH_INDEX ?= $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 \
 	&& echo https://download.pytorch.org/whl/cpu)
 
+# How many files of tests, or notebooks, go side by side: each takes a core and up to 1.5 GB.
+JOBS ?= 2
+
 BIN := .venv/bin
 READY := .venv/ready
 NOTEBOOKS = $(sort $(wildcard notebooks/[0-9]*.ipynb))
@@ -27,13 +30,15 @@ help:
 	@echo 'make links        write links and badges for the address in pyproject.toml'
 	@echo
 	@echo 'PYTHON=...        the Python to build .venv with'
+	@echo 'JOBS=...          how many tests and notebooks go side by side in make test'
 	@echo 'TORCH_INDEX=...   where torch comes from; empty for the default index'
 
 quickstart: $(READY)
 	$(BIN)/python tools/notebooks.py run notebooks/00_quickstart.ipynb outputs/quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest --nbval-lax tests $(NOTEBOOKS) $(SOLUTIONS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile \
+	--nbval-lax tests $(NOTEBOOKS) $(SOLUTIONS)
 
 lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir=notebooks
